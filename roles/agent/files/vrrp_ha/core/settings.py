@@ -1,0 +1,114 @@
+# Copyright: the mip6.vrrp_ha developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an operator can set, as the cores see it: parsed, checked, in core units.
+
+The configuration file's form and its errors are in shell/config.py; nothing here knows JSON.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from .types import CENTISECOND, SECOND, Address
+
+
+class HomeLink(Enum):
+    """How packets for home addresses reach the virtual HA."""
+
+    ON_LINK = "on_link"  # the home prefix is on the link: neighbours are answered for every home address
+    ROUTED = "routed"  # the home prefix is routed to the VHA address: no proxying
+
+
+@dataclass(frozen=True, slots=True)
+class SyncKey:
+    """A key that authenticates the BC_* messages of one or more virtual HAs."""
+
+    name: str
+    key_id: int
+    key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MobileNodeKey:
+    """A mobility security association (RFC 4285): for one home address or for a prefix of them."""
+
+    spi: int
+    key: bytes = field(repr=False)
+    prefix: Address
+    prefix_length: int  # 128: one mobile node
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One HA of a virtual HA, as the plan has it."""
+
+    name: str
+    priority: int
+    address: Address | None = None  # link-local on the home link; None: not pinned
+
+
+@dataclass(frozen=True, slots=True)
+class SyncSettings:
+    """Binding-cache synchronisation, the same for every virtual HA of an agent."""
+
+    request_type: int = 2
+    update_type: int = 3
+    digest_type: int = 4
+    digest_interval_us: int = 2 * SECOND  # 0: the digest extension is off
+    delta_sends: int = 2
+    sync_timeout_us: int = 10 * SECOND
+    owner_takes_over_unsynced: bool = False
+    unsynced_priority_penalty: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualHaSettings:
+    """One virtual router of one link (RFC 9568 section 6.1 and draft section 4.1)."""
+
+    vrid: int
+    interface: str
+    priority: int
+    link_local: Address  # the virtual router's first address
+    addresses: tuple[Address, ...]  # the VHA address first
+    prefix: Address
+    prefix_length: int
+    name: str = ""
+    interval_us: int = 100 * CENTISECOND
+    maximum_interval_factor: int = 10  # a learned interval is clamped to this many times interval_us
+    preempt: bool = True
+    preempt_delay_us: int = 0
+    accept_mode: bool = False
+    mipv6_ha_mode: bool = True
+    home_link: HomeLink = HomeLink.ON_LINK
+    members: tuple[Member, ...] = ()
+    sync_key: SyncKey | None = None  # None only with insecure_sync
+    insecure_bindings: bool = False
+    maximum_lifetime_us: int = 262_140 * SECOND
+
+    @property
+    def is_owner(self) -> bool:
+        """The VHA address is this HA's own (RFC 9568 section 1.7)."""
+        return self.priority == 255
+
+    @property
+    def vha_address(self) -> Address:
+        """The address that mobile nodes use as their home agent's."""
+        return self.addresses[0]
+
+    @property
+    def virtual_mac(self) -> bytes:
+        """RFC 9568 section 7.3."""
+        return bytes((0, 0, 0x5E, 0, 2, self.vrid))
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSettings:
+    """Everything one agent runs. A virtual HA is identified by its VRID, unique within an agent."""
+
+    host: str
+    virtual_has: tuple[VirtualHaSettings, ...] = ()
+    mobile_node_keys: tuple[MobileNodeKey, ...] = ()
+    sync: SyncSettings = SyncSettings()
+    drained_priority: int = 1
+    replay_window_us: int = 7 * SECOND  # RFC 4285 section 6: allowed clock skew of the timestamp option

@@ -1,0 +1,52 @@
+# Copyright: the mip6.vrrp_ha developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A virtual HA as plain data, in the form of docs/reference/control-protocol.md."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .types import CENTISECOND, SECOND, Instant, State, text
+
+if TYPE_CHECKING:
+    from .virtual_ha import VirtualHa
+
+
+def describe(virtual_ha: VirtualHa, host: str, now: Instant) -> dict[str, object]:
+    """One entry of status()["virtual_has"]."""
+    settings = virtual_ha.settings
+    return {
+        "vrid": settings.vrid,
+        "name": settings.name,
+        "interface": settings.interface,
+        "address": text(settings.vha_address),
+        "addresses": [text(address) for address in (settings.link_local, *settings.addresses)],
+        "prefix": f"{text(settings.prefix)}/{settings.prefix_length}",
+        "mipv6_ha_mode": settings.mipv6_ha_mode,
+        "owner": settings.is_owner,
+        "priority": settings.priority,
+        "effective_priority": virtual_ha.effective_priority,
+        "state": virtual_ha.state.value,
+        "since_s": (now - virtual_ha.since) / SECOND,
+        "master": text(virtual_ha.master) if virtual_ha.master else None,
+        "master_name": _master_name(virtual_ha, host),
+        "master_is_self": virtual_ha.state is State.MASTER,
+        "leaving": virtual_ha.leaving,
+        "drained": virtual_ha.drained,
+        "advertisement_interval": settings.interval_us // CENTISECOND,
+        "members": [{"name": member.name, "priority": member.priority} for member in settings.members],
+        "bindings": len(virtual_ha.cache),
+        "digest": f"{virtual_ha.cache.digest:016x}",
+        "synced": virtual_ha.synced,
+        "alarm": virtual_ha.alarm,
+        "insecure_bindings": settings.insecure_bindings,
+        "insecure_sync": settings.mipv6_ha_mode and settings.sync_key is None,
+        "counters": dict(sorted(virtual_ha.counters.items())),
+    }
+
+
+def _master_name(virtual_ha: VirtualHa, host: str) -> str | None:
+    if virtual_ha.state is State.MASTER:
+        return host
+    by_address = {member.address: member.name for member in virtual_ha.settings.members if member.address}
+    return by_address.get(virtual_ha.master) if virtual_ha.master else None

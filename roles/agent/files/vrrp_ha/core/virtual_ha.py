@@ -1,0 +1,385 @@
+# Copyright: the mip6.vrrp_ha developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One virtual HA on this member: its election, binding cache, synchronisation and registrations, tied together.
+
+The cores know nothing of each other; what one of them wants becomes an event of its siblings or an effect for the
+shell in `_apply`, the one table to read first. What a member does when it starts, takes over, hands over or returns
+as owner (draft section 4.2, DESIGN "returning owner") is decided here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from ..wire import ipv6, vrrp
+from . import neighbours
+from .bc_sync import (
+    BcSync,
+    BindingsChanged,
+    FlushRequested,
+    RoleChanged,
+    SendSync,
+    SyncCompleted,
+    SyncLost,
+    SyncReceived,
+    SyncTimedOut,
+)
+from .binding_cache import BindingCache
+from .effects import (
+    Activate,
+    Advertise,
+    BecomeBackup,
+    BecomeInitialize,
+    BecomeMaster,
+    ConfirmInstalled,
+    Deactivate,
+    InstallBindings,
+    RemoveBindings,
+    Report,
+    SendFrame,
+    SendPacket,
+    SetUp,
+)
+from .election import Election
+from .events import AdvertReceived, LinkLost, LinkUp, PriorityChanged, Release, Shutdown, Startup, TimerFired
+from .registration import MobilityReceived, Registration
+from .settings import NodeSettings, VirtualHaSettings
+from .types import ALL_VRRP_ROUTERS, SECOND, Address, Binding, Instant, State
+
+VRRP_MULTICAST_MAC = bytes.fromhex("333300000012")
+ANNOUNCE_AGAIN_US = 1 * SECOND  # a second NA for switches and neighbours that missed the first
+RETRY_ACTIVATION_US = 5 * SECOND
+
+
+class VirtualHa:
+    """A member's part in one virtual router; in plain VRRP (MIPv6_HA_Mode false) only the election matters."""
+
+    def __init__(
+        self, settings: VirtualHaSettings, node: NodeSettings, epoch: int, restored: Iterable[Binding], drained: bool
+    ) -> None:
+        self.settings = settings
+        self.node = node
+        self.drained = drained
+        self.cache = BindingCache()
+        self.cache.put_many(list(restored))
+        self.counters: Counter[str] = Counter()
+        self.since = Instant(0)
+        self.link: LinkUp | None = None
+        self.stopping = False
+        self.alarm: str | None = None
+        self._epoch = epoch
+        self._election: Election | None = None
+        self._sync: BcSync | None = None
+        self._registration = Registration(settings, node.mobile_node_keys, self.cache, node.replay_window_us)
+        self._ever_synced = False
+        self._announce_at: list[Instant] = []
+        self._retry_at: Instant | None = None
+        self._token = 0
+        self._role: tuple[State, Address | None] = (State.INITIALIZE, None)
+        self._advertisements: dict[int, bytes] = {}
+
+    # --- what the outside asks -----------------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """Where the election stands; Initialize while the link is down."""
+        return self._election.state if self._election else State.INITIALIZE
+
+    @property
+    def master(self) -> Address | None:
+        """The link-local address of the Master as far as known; this member's own when it is the one."""
+        return self._election.master if self._election else None
+
+    @property
+    def stopped(self) -> bool:
+        """Out of the election for good, with nothing left to hand over."""
+        return self.stopping and self.state is State.INITIALIZE
+
+    @property
+    def serving(self) -> bool:
+        """This member forwards for the virtual HA now."""
+        return self.state is State.MASTER
+
+    @property
+    def leaving(self) -> bool:
+        """Master that handed over and forwards on until its successor is heard."""
+        return bool(self._election and self._election.leaving)
+
+    @property
+    def synced(self) -> bool:
+        """The cache is authoritative or known to equal the Master's."""
+        return bool(self._sync and self._sync.synced) if self.settings.mipv6_ha_mode else True
+
+    @property
+    def effective_priority(self) -> int:
+        """What this member competes with: drained, not yet synced, or as configured."""
+        configured = self.settings.priority
+        if self.drained:
+            return min(configured, self.node.drained_priority)
+        if self._ever_synced or self.settings.is_owner or not self.settings.mipv6_ha_mode:
+            return configured
+        return max(1, configured - self.node.sync.unsynced_priority_penalty)
+
+    def deadline(self) -> Instant | None:
+        """When this virtual HA wants a TimerFired."""
+        times = [
+            self._announce_at[0] if self._announce_at else None,
+            self._retry_at,
+            self.cache.next_expiry(),
+            self._election.deadline() if self._election else None,
+            self._sync.deadline() if self._sync else None,
+        ]
+        return min((t for t in times if t is not None), default=None)
+
+    # --- what happened -------------------------------------------------------------------------------------
+
+    def link_up(self, link: LinkUp, now: Instant) -> Iterator[object]:
+        """Startup (RFC 9568 section 6.4.1, draft section 4.2.1), again whenever the link's address changed."""
+        if self._election:
+            if link == self.link:
+                return
+            yield from self._lose_link(now)
+        self.link = link
+        yield SetUp(self.settings)
+        if len(self.cache):
+            yield InstallBindings(self.settings.vrid, list(self.cache))
+        yield from self._start(now)
+
+    def link_down(self, now: Instant) -> Iterator[object]:
+        """The link is gone: nothing can be served or said."""
+        self.link = None
+        self._retry_at = None
+        yield from self._lose_link(now)
+
+    def advert(self, source: Address, advert: vrrp.Advertisement, now: Instant) -> Iterator[object]:
+        """A valid advertisement for this VRID."""
+        self.counters["adverts_received"] += 1
+        if self._election:
+            yield from self._drive(self._election.handle(AdvertReceived(source, advert), now), now)
+
+    def sync_message(self, source: Address, payload: bytes, now: Instant) -> Iterator[object]:
+        """A VRRP message of another type, its checksum already verified: BC_REQUEST, BC_UPDATE or BC_DIGEST."""
+        if self._sync:
+            yield from self._drive(self._sync.handle(SyncReceived(source, payload), now), now)
+
+    def mobility(self, packet: ipv6.Packet, wall_time_us: int, now: Instant) -> Iterator[object]:
+        """A Mobility Header message to the VHA address; a Master answers, anybody else must not (RFC 9568 6.4.2)."""
+        if not self.serving:
+            self.counters["dropped.not_master"] += 1
+            return
+        for effect in self._registration.handle(MobilityReceived(packet, wall_time_us), now):
+            match effect:
+                case InstallBindings(bindings=changed):
+                    yield from self._replicate(changed, [], now)
+                case RemoveBindings(bindings=removed):
+                    yield from self._replicate([], removed, now)
+            yield from self._apply(effect, now)
+
+    def timer(self, now: Instant) -> Iterator[object]:
+        """Whatever was due by now."""
+        if self._retry_at is not None and self._retry_at <= now:
+            self._retry_at = None
+            if self.link and not self._election:
+                yield from self._start(now)
+        expiry = self.cache.next_expiry()
+        if expiry is not None and expiry <= now:
+            expired = self.cache.expire(now)
+            yield RemoveBindings(self.settings.vrid, expired)
+            self.counters["bindings_expired"] += len(expired)
+            if self.serving:
+                yield from self._replicate([], expired, now)
+        for core in (self._election, self._sync):
+            due = core.deadline() if core else None
+            if core and due is not None and due <= now:
+                yield from self._drive(core.handle(TimerFired(), now), now)
+        if self._announce_at and self._announce_at[0] <= now:
+            del self._announce_at[0]
+            if self.serving and not self.leaving:
+                yield from neighbours.announcements(self.settings)
+
+    def drain(self, now: Instant) -> Iterator[object]:
+        """Stay out of service while another member can serve (make before break)."""
+        if self.drained:
+            return
+        self.drained = True
+        yield Report("info", "drained", self.settings.vrid)
+        if self._election:
+            yield from self._flush(now)
+            yield from self._drive(
+                self._election.handle(PriorityChanged(self.effective_priority, resign=True), now), now
+            )
+
+    def undrain(self, now: Instant) -> Iterator[object]:
+        """Back into the election; an owner takes over at once when its bindings are the Master's."""
+        if not self.drained:
+            return
+        self.drained = False
+        yield Report("info", "undrained", self.settings.vrid)
+        if not self._election:
+            return
+        yield from self._drive(self._election.handle(PriorityChanged(self.effective_priority), now), now)
+        if self.settings.is_owner and self.state is State.BACKUP and self.synced:
+            yield self._confirm()
+
+    def installed(self, token: int, now: Instant) -> Iterator[object]:
+        """The bindings of the completed sync are in the kernel: the owner takes over."""
+        if token == self._token and self._election and self.state is State.BACKUP and not self.drained:
+            yield from self._drive(self._election.handle(Release(), now), now)
+
+    def activation_failed(self, reason: str, now: Instant) -> Iterator[object]:
+        """A Master that cannot forward must not be one: let another member serve, try again later."""
+        self.alarm = f"cannot serve: {reason}"
+        if self.serving and self.link:
+            yield self._advertisement(0)
+            yield from self._lose_link(now)
+            self._retry_at = Instant(now + RETRY_ACTIVATION_US)
+
+    def stop(self, now: Instant) -> Iterator[object]:
+        """Leave the election for good, handing over when Master."""
+        self.stopping = True
+        self._retry_at = None
+        if self._election:
+            yield from self._flush(now)
+            yield from self._drive(self._election.handle(Shutdown(), now), now)
+
+    def reconfigure(self, settings: VirtualHaSettings, node: NodeSettings, now: Instant) -> Iterator[object]:
+        """New settings of the same virtual router: nothing that did not change is touched."""
+        before, self.settings, self.node = self.settings, settings, node
+        self._advertisements.clear()
+        self._registration.reconfigure(settings, node.mobile_node_keys, node.replay_window_us)
+        host_part = ("accept_mode", "home_link", "is_owner")
+        if self.link and any(getattr(before, name) != getattr(settings, name) for name in host_part):
+            yield SetUp(settings)
+        if self._sync:
+            self._sync.reconfigure(settings, node.sync)
+        if self._election and before != settings:
+            self._election.reconfigure(settings)
+        yield from self._compete(now)
+
+    # --- how the cores meet --------------------------------------------------------------------------------
+
+    def _start(self, now: Instant) -> Iterator[object]:
+        assert self.link
+        settings = self.settings
+        self._election = Election(settings, self.link.link_local)
+        if settings.mipv6_ha_mode:
+            self._sync = BcSync(
+                self.cache, settings, self.node.sync, self.link.link_local, self.link.mtu, self._epoch
+            )
+        hold = settings.mipv6_ha_mode and settings.is_owner and not self.drained
+        priority = PriorityChanged(self.effective_priority)
+        yield from self._drive(self._election.handle(priority, now), now)
+        yield from self._drive(self._election.handle(Startup(hold=hold), now), now)
+
+    def _lose_link(self, now: Instant) -> Iterator[object]:
+        if self._election:
+            yield from self._drive(self._election.handle(LinkLost(), now), now)
+        self._election = self._sync = None
+        self._role = (State.INITIALIZE, None)
+
+    def _drive(self, effects: Iterable[object], now: Instant) -> Iterator[object]:
+        """Carry out what a core wants, then tell the synchronisation if the roles on the link changed."""
+        for effect in effects:
+            yield from self._apply(effect, now)
+        role = (self.state, self.master)
+        if role != self._role:
+            if role[0] is not self._role[0]:
+                self.since = now
+            self._role = role
+            if self._sync:
+                yield from self._drive(self._sync.handle(RoleChanged(*role), now), now)
+
+    def _apply(self, effect: object, now: Instant) -> Iterator[object]:
+        """The table: what one core asks for, and who gets to hear of it."""
+        vrid = self.settings.vrid
+        match effect:
+            case Advertise(priority=priority):
+                yield self._advertisement(priority)
+            case BecomeMaster():
+                self.counters["became_master"] += 1
+                self.alarm = None
+                yield Activate(vrid)
+                self._announce_at = [now, Instant(now + ANNOUNCE_AGAIN_US)]  # after the advertisement
+            case BecomeBackup(was_master=was_master) | BecomeInitialize(was_master=was_master):
+                self._announce_at = []
+                if was_master:
+                    yield Deactivate(vrid)
+            case SendSync(payload=payload):
+                self.counters["sync_sent"] += 1
+                yield self._vrrp_frame(payload)
+            case SyncCompleted():
+                yield from self._synchronised(now)
+            case SyncTimedOut():
+                yield from self._not_synchronised(now)
+            case SyncLost():
+                self.counters["sync_lost"] += 1
+            case Report(level="debug", kind=kind):
+                self.counters[kind] += 1
+            case Report(level=level, kind=kind, fields=fields):
+                self.counters[kind] += 1
+                yield Report(level, kind, vrid, fields)
+            case InstallBindings() | RemoveBindings() | SendPacket() | SendFrame():
+                yield effect
+            case _:
+                raise AssertionError(f"no core may ask for {effect!r}")
+
+    def _synchronised(self, now: Instant) -> Iterator[object]:
+        """A complete copy of the Master's cache is here."""
+        self.alarm = None
+        self.counters["sync_completed"] += 1
+        yield Report("info", "synchronised", self.settings.vrid, {"bindings": len(self.cache)})
+        if not self._ever_synced:
+            self._ever_synced = True
+            yield from self._compete(now)
+        if self.settings.is_owner and self.state is State.BACKUP and not self.drained:
+            yield self._confirm()
+
+    def _not_synchronised(self, now: Instant) -> Iterator[object]:
+        """An owner hears a Master but does not get its bindings."""
+        if not self.settings.is_owner or self.state is not State.BACKUP:
+            return
+        if self.node.sync.owner_takes_over_unsynced:
+            yield Report("warning", "owner_takes_over_unsynced", self.settings.vrid)
+            assert self._election
+            yield from self._drive(self._election.handle(Release(), now), now)
+            return
+        self.alarm = "the owner cannot get its bindings from the acting Master and stays Backup"
+        yield Report("error", "owner_unsynced", self.settings.vrid, {"bindings": len(self.cache)})
+
+    def _compete(self, now: Instant) -> Iterator[object]:
+        if self._election and self._election.priority != self.effective_priority and not self.leaving:
+            change = PriorityChanged(self.effective_priority)
+            yield from self._drive(self._election.handle(change, now), now)
+
+    def _replicate(self, changed: list[Binding], removed: list[Binding], now: Instant) -> Iterator[object]:
+        if self._sync:
+            yield from self._drive(self._sync.handle(BindingsChanged(changed, removed), now), now)
+
+    def _flush(self, now: Instant) -> Iterator[object]:
+        if self._sync and self.serving:
+            yield from self._drive(self._sync.handle(FlushRequested(), now), now)
+
+    def _confirm(self) -> ConfirmInstalled:
+        self._token += 1
+        return ConfirmInstalled(self.settings.vrid, self._token)
+
+    # --- messages ------------------------------------------------------------------------------------------
+
+    def _advertisement(self, priority: int) -> SendFrame:
+        self.counters["adverts_sent"] += 1
+        payload = self._advertisements.get(priority)
+        if payload is None:
+            settings = self.settings
+            addresses = (settings.link_local, *settings.addresses)
+            payload = vrrp.encode(vrrp.Advertisement(settings.vrid, priority, settings.interval_us, addresses))
+            self._advertisements[priority] = payload
+        return self._vrrp_frame(payload, virtual_mac=True)
+
+    def _vrrp_frame(self, payload: bytes, virtual_mac: bool | None = None) -> SendFrame:
+        """Only a Master uses the virtual MAC: a Backup's request must not move the switch port to itself."""
+        assert self.link
+        packet = ipv6.build(self.link.link_local, ALL_VRRP_ROUTERS, vrrp.NEXT_HEADER, payload, hop_limit=255)
+        return SendFrame(
+            self.settings.vrid, VRRP_MULTICAST_MAC, packet, self.serving if virtual_mac is None else virtual_mac
+        )

@@ -53,11 +53,16 @@ class MessageTypes(Protocol):
     """The VRRP types in use; core.settings.SyncSettings is one."""
 
     @property
-    def request_type(self) -> int: ...
+    def request_type(self) -> int:
+        """VRRP_BC_REQUEST."""
+
     @property
-    def update_type(self) -> int: ...
+    def update_type(self) -> int:
+        """VRRP_BC_UPDATE."""
+
     @property
-    def digest_type(self) -> int: ...
+    def digest_type(self) -> int:
+        """BC_DIGEST."""
 
 
 # +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+

@@ -11,27 +11,30 @@ for core/registration.py to say.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from struct import Struct
-from typing import TypeVar
 
 from .errors import WireError
-from .ipv6 import PAD1, PADN, Address, Packet, check_checksum
+from .ipv6 import NO_NEXT_HEADER, Address, Packet, check_checksum
+from .mobility_options import TIME_UNIT_US, append_options, decode_options, iter_options, time_units
+from .mobility_options import AlternateCareOf as AlternateCareOf
+from .mobility_options import Authentication as Authentication
+from .mobility_options import MobileNodeIdentifier as MobileNodeIdentifier
+from .mobility_options import Option as Option
+from .mobility_options import OptionType as OptionType
+from .mobility_options import RefreshAdvice as RefreshAdvice
+from .mobility_options import ReplayProtection as ReplayProtection
+from .mobility_options import UnknownOption as UnknownOption
+from .mobility_options import first as first
 
 NEXT_HEADER = 135
 CHECKSUM_OFFSET = 4
 FIXED_LENGTH = 8  # what Header Len does not count
-LIFETIME_UNIT_US = 4_000_000
-NO_NEXT_HEADER = 59
 
 MN_HA = 1  # subtype of the authentication option: keyed between mobile node and home agent
 MN_AAA = 2
 AUTHENTICATOR_LENGTH = 12
-
-NTP_EPOCH = 2_208_988_800  # seconds from 1900 to 1970
-NTP_ERA = 1 << 32
 
 
 class MessageType(IntEnum):
@@ -42,16 +45,6 @@ class MessageType(IntEnum):
     BINDING_ACK = 6
     BINDING_ERROR = 7
     HOME_AGENT_SWITCH = 12
-
-
-class OptionType(IntEnum):
-    """The mobility options that are understood here."""
-
-    REFRESH_ADVICE = 2
-    ALTERNATE_CARE_OF = 3
-    MOBILE_NODE_IDENTIFIER = 8
-    AUTHENTICATION = 9
-    REPLAY_PROTECTION = 10
 
 
 class BindingStatus(IntEnum):
@@ -75,68 +68,6 @@ class BindingStatus(IntEnum):
     REPLAY_PROTECTION_REQUIRED = 145  # MIPV6-MESG-ID-REQD
     AUTHENTICATION_FAILED = 146  # MIPV6-AUTH-FAIL
     INVALID_CARE_OF_ADDRESS = 174
-
-
-# --- options -----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class RefreshAdvice:
-    """RFC 6275 section 6.2.4; in steps of 4 seconds on the wire."""
-
-    interval_us: int
-
-
-@dataclass(frozen=True, slots=True)
-class AlternateCareOf:
-    """RFC 6275 section 6.2.5."""
-
-    address: Address
-
-
-@dataclass(frozen=True, slots=True)
-class MobileNodeIdentifier:
-    """RFC 4283 section 3; subtype 1 is a network access identifier."""
-
-    subtype: int
-    identifier: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Authentication:
-    """RFC 4285 section 5. covered: octets of the Mobility Header up to and including the SPI, as received."""
-
-    subtype: int
-    spi: int
-    authenticator: bytes = field(repr=False)
-    covered: int = field(default=0, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class ReplayProtection:
-    """RFC 4285 section 6. The 64 bits are kept as they came: they are compared and echoed bit by bit."""
-
-    timestamp: int
-
-    @property
-    def wall_time_us(self) -> int:
-        """Microseconds since 1970; an NTP second without its top bit is of the era that begins in 2036."""
-        seconds = self.timestamp >> 32
-        if not seconds >> 31:
-            seconds += NTP_ERA
-        return (seconds - NTP_EPOCH) * 1_000_000 + ((self.timestamp & 0xFFFFFFFF) * 1_000_000 >> 32)
-
-
-@dataclass(frozen=True, slots=True)
-class UnknownOption:
-    """To be ignored (RFC 6275 section 6.2.1)."""
-
-    kind: int
-    data: bytes
-
-
-Option = RefreshAdvice | AlternateCareOf | MobileNodeIdentifier | Authentication | ReplayProtection | UnknownOption
-OptionT = TypeVar("OptionT", bound=Option)
 
 
 # --- messages ----------------------------------------------------------------------------------------------
@@ -254,14 +185,14 @@ def decode(payload: bytes) -> Message:
     options_at = options_offset(payload)
     if options_at > length:
         raise WireError("header_length", f"MH Type {kind} in {length} octets")
-    options = _decode_options(payload, options_at)
+    options = decode_options(payload, options_at)
     if kind == MessageType.BINDING_UPDATE:
         sequence, flags, lifetime = _UPDATE.unpack_from(payload, 6)
-        return BindingUpdate(sequence, flags, lifetime * LIFETIME_UNIT_US, options)
+        return BindingUpdate(sequence, flags, lifetime * TIME_UNIT_US, options)
     if kind == MessageType.BINDING_ACK:
         status, flags, sequence, lifetime = _ACK.unpack_from(payload, 6)
         key_management = bool(flags & _KEY_MANAGEMENT_IN_ACK)
-        return BindingAck(status, sequence, lifetime * LIFETIME_UNIT_US, key_management, options)
+        return BindingAck(status, sequence, lifetime * TIME_UNIT_US, key_management, options)
     if kind == MessageType.BINDING_ERROR:
         return BindingError(payload[6], payload[8:24], options)
     if kind == MessageType.HOME_AGENT_SWITCH:
@@ -286,11 +217,11 @@ def encode(message: Message) -> bytes:
     """The payload with its checksum still 0; times are rounded down to steps of 4 seconds."""
     match message:
         case BindingUpdate(sequence, flags, lifetime_us, options):
-            data = _UPDATE.pack(sequence, flags, _units(lifetime_us))
+            data = _UPDATE.pack(sequence, flags, time_units(lifetime_us))
             return _encode(MessageType.BINDING_UPDATE, data, options)
         case BindingAck(status, sequence, lifetime_us, key_management, options):
             flags = _KEY_MANAGEMENT_IN_ACK if key_management else 0
-            data = _ACK.pack(status, flags, sequence, _units(lifetime_us))
+            data = _ACK.pack(status, flags, sequence, time_units(lifetime_us))
             return _encode(MessageType.BINDING_ACK, data, options)
         case BindingError(status, home_address, options):
             return _encode(MessageType.BINDING_ERROR, bytes((status, 0)) + home_address, options)
@@ -306,104 +237,11 @@ def encode(message: Message) -> bytes:
 def _encode(kind: int, data: bytes, options: tuple[Option, ...]) -> bytes:
     body = bytearray(6)
     body += data
-    for option in options:
-        number, value, (step, remainder) = _option_parts(option)
-        body += _padding((remainder - len(body)) % step)
-        body += bytes((number, len(value))) + value
-    body += _padding(-len(body) % 8)
+    append_options(body, options)
     if len(body) > FIXED_LENGTH + 8 * 255:
         raise ValueError(f"a Mobility Header cannot have {len(body)} octets")
     _FIXED.pack_into(body, 0, NO_NEXT_HEADER, len(body) // 8 - 1, kind, 0, 0)
     return bytes(body)
-
-
-def _padding(octets: int) -> bytes:
-    """RFC 6275 sections 6.2.2 and 6.2.3: Pad1 for one octet, else PadN."""
-    if octets < 2:
-        return bytes(octets)
-    return bytes((PADN, octets - 2)) + bytes(octets - 2)
-
-
-def _units(time_us: int) -> int:
-    units = time_us // LIFETIME_UNIT_US
-    if not 0 <= units <= 0xFFFF:
-        raise ValueError(f"{time_us} us does not fit 16 bits of 4 s each")
-    return units
-
-
-# --- options on the wire -----------------------------------------------------------------------------------
-
-
-def iter_options(payload: bytes, offset: int) -> Iterator[tuple[int, int, bytes]]:
-    """(offset of the option, type, data) of every option, padding included."""
-    end = len(payload)
-    while offset < end:
-        kind = payload[offset]
-        if kind == PAD1:
-            yield offset, kind, b""
-            offset += 1
-            continue
-        after = offset + 2 + payload[offset + 1] if offset + 1 < end else end + 1
-        if after > end:
-            raise WireError("option_length", f"mobility option {kind} at {offset} goes beyond the header")
-        yield offset, kind, payload[offset + 2 : after]
-        offset = after
-
-
-def _decode_options(payload: bytes, offset: int) -> tuple[Option, ...]:
-    return tuple(
-        [decode_option(kind, data, at) for at, kind, data in iter_options(payload, offset) if kind not in (PAD1, PADN)]
-    )
-
-
-def decode_option(kind: int, data: bytes, offset: int) -> Option:
-    """One option that is not padding; offset: where it stands in the Mobility Header."""
-    decoder = _OPTION_DECODERS.get(kind)
-    if decoder is None:
-        return UnknownOption(kind, data)
-    minimum, maximum, make = decoder
-    if not minimum <= len(data) <= maximum:
-        raise WireError("option_length", f"mobility option {kind} at {offset} of {len(data)} octets")
-    return make(data, offset)
-
-
-def _authentication(data: bytes, offset: int) -> Authentication:
-    return Authentication(data[0], int.from_bytes(data[1:5], "big"), data[5:], covered=offset + 7)
-
-
-_OPTION_DECODERS: dict[int, tuple[int, int, Callable[[bytes, int], Option]]] = {
-    OptionType.REFRESH_ADVICE: (2, 2, lambda data, _: RefreshAdvice(int.from_bytes(data, "big") * LIFETIME_UNIT_US)),
-    OptionType.ALTERNATE_CARE_OF: (16, 16, lambda data, _: AlternateCareOf(data)),
-    OptionType.MOBILE_NODE_IDENTIFIER: (1, 255, lambda data, _: MobileNodeIdentifier(data[0], data[1:])),
-    OptionType.AUTHENTICATION: (5, 255, _authentication),
-    OptionType.REPLAY_PROTECTION: (8, 8, lambda data, _: ReplayProtection(int.from_bytes(data, "big"))),
-}
-
-
-def _option_parts(option: Option) -> tuple[int, bytes, tuple[int, int]]:
-    """(type, data, (step, remainder) of its alignment)."""
-    match option:
-        case RefreshAdvice(interval_us):
-            return OptionType.REFRESH_ADVICE, _units(interval_us).to_bytes(2, "big"), (2, 0)
-        case AlternateCareOf(address):
-            return OptionType.ALTERNATE_CARE_OF, address, (8, 6)
-        case MobileNodeIdentifier(subtype, identifier):
-            return OptionType.MOBILE_NODE_IDENTIFIER, bytes((subtype,)) + identifier, (1, 0)
-        case Authentication(subtype, spi, authenticator):
-            data = bytes((subtype,)) + spi.to_bytes(4, "big") + authenticator
-            return OptionType.AUTHENTICATION, data, (4, 1)
-        case ReplayProtection(timestamp):
-            return OptionType.REPLAY_PROTECTION, timestamp.to_bytes(8, "big"), (8, 2)
-        case UnknownOption(kind, data):
-            return kind, data, (1, 0)
-
-
-def first(options: tuple[Option, ...], kind: type[OptionT]) -> OptionT | None:
-    """The first option of this class, if there is one."""
-    for option in options:
-        if isinstance(option, kind):
-            return option
-    return None
 
 
 # --- RFC 4285 section 5.1 ----------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from heapq import heappop, heappush
 
-from ..wire import icmpv6, ipv6, mobility, vrrp
+from ..wire import icmpv6, ipv6, vrrp
 from ..wire.errors import WireError
 from . import neighbours, status
 from .binding_cache import BindingCache
@@ -160,11 +160,11 @@ class Node:
         packet = ipv6.decode(event.packet)
         if packet.next_header == vrrp.NEXT_HEADER:
             yield from self._vrrp(event.interface, packet, now)
-        elif packet.next_header == mobility.NEXT_HEADER:
+        elif packet.next_header == ipv6.MOBILITY:
             virtual_ha = self._by_address.get(packet.destination)
             if virtual_ha and virtual_ha.settings.mipv6_ha_mode:
                 yield from self._with(virtual_ha, virtual_ha.mobility(packet, event.wall_time_us, now))
-        elif packet.next_header == icmpv6.NEXT_HEADER:
+        elif packet.next_header == ipv6.ICMPV6:
             yield from self._neighbour_solicitation(event, packet)
 
     def _vrrp(self, interface: str, packet: ipv6.Packet, now: Instant) -> Iterator[object]:

@@ -379,7 +379,7 @@ class VirtualHa:
     def _vrrp_frame(self, payload: bytes, virtual_mac: bool | None = None) -> SendFrame:
         """Only a Master uses the virtual MAC: a Backup's request must not move the switch port to itself."""
         assert self.link
-        packet = ipv6.build(self.link.link_local, ALL_VRRP_ROUTERS, vrrp.NEXT_HEADER, payload, hop_limit=255)
-        return SendFrame(
-            self.settings.vrid, VRRP_MULTICAST_MAC, packet, self.serving if virtual_mac is None else virtual_mac
-        )
+        packet = ipv6.Packet(self.link.link_local, ALL_VRRP_ROUTERS, vrrp.HOP_LIMIT, vrrp.NEXT_HEADER, payload)
+        octets = ipv6.encode(ipv6.with_checksum(packet, vrrp.CHECKSUM_OFFSET))
+        virtual_mac = self.serving if virtual_mac is None else virtual_mac
+        return SendFrame(self.settings.vrid, VRRP_MULTICAST_MAC, octets, virtual_mac)

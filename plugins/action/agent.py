@@ -1,0 +1,120 @@
+# Copyright: the mip6.vrrp_ha developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The controller's half of mip6.vrrp_ha.agent: computes what the host should be and hands it over in one call."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ansible import constants as C
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.mip6.vrrp_ha.plugins.module_utils.checker import Refused, check
+from ansible_collections.mip6.vrrp_ha.plugins.module_utils.spec import AGENT, without_none
+from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.release import Release, ReleaseError, collect
+from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.rendering import (
+    InputError,
+    masked,
+    render_config,
+    render_keys,
+    secrets,
+    unknown_members,
+)
+from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.sysctls import SYSCTLS
+
+MODULE = "mip6.vrrp_ha.agent"
+FILES = Path(__file__).resolve().parents[2] / "roles" / "agent" / "files"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "vrrp-ha" / "wheels"
+
+
+class ActionModule(ActionBase):
+    """One call of the module; a second one only when the host lacks the release."""
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        task_vars = task_vars or {}
+        _spec, arguments = self.validate_argument_spec(AGENT)
+        arguments = without_none(arguments)
+        call = {name: arguments[name] for name in ("state", "restart", "timeout", "python")}
+        try:
+            if arguments["state"] == "present":
+                result = self._present(call, arguments, task_vars)
+            else:
+                result = self._call(call, task_vars)
+        except (InputError, ReleaseError, Refused) as error:
+            raise AnsibleActionFail(str(error)) from error
+        finally:
+            self._remove_tmp_path(self._connection._shell.tmpdir)
+        # The operator's own options, not what was computed from them.
+        result["invocation"] = {"module_args": masked(arguments)}
+        return result
+
+    def _present(self, call: dict[str, Any], arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        if "virtual_has" not in arguments:
+            raise InputError("virtual_has", "is missing", "give the fleet's virtual HAs")
+        host = task_vars["inventory_hostname"]
+        virtual_has = arguments["virtual_has"]
+        keys = render_keys(
+            host, virtual_has, arguments.get("sync_keys", []), arguments.get("mobile_node_keys", [])
+        )
+        config = render_config(host, virtual_has, arguments.get("settings", {}), with_keys=keys is not None)
+        release = collect(FILES, _wheel_directories(arguments), arguments["python"])
+        desired = dict(
+            release=release.digest, config=config, unit=release.unit, sysctls=SYSCTLS, python=arguments["python"]
+        )
+        call = dict(call, _desired=desired, _keys=keys)
+
+        result = self._call(call, task_vars)
+        if result.pop("release_missing", False):
+            result = self._call(dict(call, **self._transfer(release)), task_vars)
+        if result.pop("unchecked", False):
+            self._check_here(config, keys)
+        warnings = unknown_members(virtual_has, set(task_vars["groups"]["all"]))
+        if not config["virtual_has"]:
+            warnings.append(f"no virtual HA has {host} in its priorities: its agent will have nothing to do")
+        result.setdefault("warnings", []).extend(warnings)
+        return result
+
+    def _call(self, call: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        return dict(self._execute_module(module_name=MODULE, module_args=call, task_vars=task_vars))
+
+    def _transfer(self, release: Release) -> dict[str, str]:
+        """Put the release on the host as one archive in the task's own temporary directory."""
+        directory = self._connection._shell.tmpdir or self._make_tmp_path()
+        remote = self._connection._shell.join_path(directory, "release.tar.gz")
+        with tempfile.TemporaryDirectory(dir=C.DEFAULT_LOCAL_TMP) as place:
+            archive = Path(place) / "release.tar.gz"
+            digest = release.archive(archive)
+            self._transfer_file(str(archive), remote)
+        self._fixup_perms2((directory, remote))
+        return {"_archive": remote, "_archive_digest": digest}
+
+    def _check_here(self, config: dict[str, Any], keys: str | None) -> None:
+        """Check mode on a host without the release: the same checker, on the controller."""
+        if sys.version_info < (3, 11):
+            self._display.warning("the configuration was not checked: the agent's checker needs Python 3.11")
+            return
+        environment = dict(os.environ, PYTHONPATH=str(FILES), PYTHONDONTWRITEBYTECODE="1")
+
+        def run(command: list[str]) -> tuple[int, str, str]:
+            done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+            return done.returncode, done.stdout, done.stderr
+
+        try:
+            check(run, [sys.executable, "-m", "vrrp_ha"], config, keys, C.DEFAULT_LOCAL_TMP)
+        except Refused as refused:
+            problems = refused.problems
+            for secret in secrets(keys):
+                problems = [problem.replace(secret, "********") for problem in problems]
+            raise Refused(problems) from None
+
+
+def _wheel_directories(arguments: dict[str, Any]) -> list[Path]:
+    return [Path(arguments["wheels"])] if "wheels" in arguments else [FILES / "wheels", CACHE]

@@ -1,0 +1,39 @@
+# Copyright: the mip6.vrrp_ha developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The fleet-wide comparison of the verify playbook, once and on the controller."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.mip6.vrrp_ha.plugins.module_utils.spec import FLEET_VIRTUAL_HA, without_none
+from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.fleet import Fleet
+
+SPEC = dict(
+    virtual_has=dict(type="list", elements="dict", options=FLEET_VIRTUAL_HA, required=True),
+    observed=dict(type="dict", required=True),
+)
+
+
+class ActionModule(ActionBase):
+    """Compares what the hosts answered with what they should be; touches no host."""
+
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result = super().run(tmp, task_vars)
+        _spec, arguments = self.validate_argument_spec(SPEC)
+        fleet = Fleet(without_none(arguments["virtual_has"]), arguments["observed"])
+        problems = fleet.problems()
+        result.update(
+            changed=False,
+            failed=bool(problems),
+            problems=[problem.document() for problem in problems],
+            transient=bool(problems) and all(problem.transient for problem in problems),
+            table=fleet.table(),
+            msg="\n".join(problem.line() for problem in problems) or "the fleet is as it should be",
+        )
+        return result

@@ -1,0 +1,137 @@
+# Copyright: the mip6.vrrp_ha developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The agent module's work: observe, plan, check, and unless in check mode do, wait and report."""
+
+from __future__ import annotations
+
+import hashlib
+
+from . import host as paths
+from .checker import Refused, check
+from .configuration import parsed
+from .control import ControlError, Deadline
+from .deployment import Desired, Observed, Worker, diff, needs_check, plan, removal
+from .health import masters_of, unhealthy
+from .host import HostError
+
+CONTROL_SOCKET = "/run/vrrp-ha/control.sock"
+
+
+def run(module, host, control_client):
+    """Everything between the module's parameters and its result; exceptions become fail_json here alone."""
+    try:
+        result = {"present": _present, "absent": _absent, "restarted": _restarted}[module.params["state"]](
+            module, host, control_client
+        )
+    except Refused as refused:
+        module.fail_json(msg=str(refused), problems=refused.problems)
+    except (HostError, ControlError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+def _present(module, host, control_client):
+    wanted = module.params["_desired"]
+    if not wanted:
+        module.fail_json(msg="mip6.vrrp_ha.agent was called without its action on the controller; call it as a task")
+    desired = Desired(keys=module.params["_keys"], **wanted)
+    archive = module.params["_archive"]
+    if desired.release not in host.releases() and not archive and not module.check_mode:
+        return dict(changed=False, release_missing=True)
+
+    control = control_client(desired.config.get("control_socket", CONTROL_SOCKET))
+    observed = Observed(host, _status(control))
+    steps = plan(observed, desired)
+    deferred = [step for step in steps if step.kind == "restart" and module.params["restart"] == "deferred"]
+    steps = [step for step in steps if step not in deferred]
+    worker = Worker(host, control, observed, desired, (archive, module.params["_archive_digest"]))
+    checkable = desired.release in observed.releases
+
+    # The release comes first: its checker decides about the rest.
+    if not module.check_mode:
+        for step in [step for step in steps if step.kind == "install"]:
+            worker.do(step)
+        checkable = True
+    if needs_check(steps) and checkable:
+        check(host.attempt, [host.launcher(desired.release)], desired.config, desired.keys, module.tmpdir)
+
+    result = dict(
+        changed=bool(steps),
+        changes=[step.text for step in steps],
+        diff=diff(observed, desired, steps),
+        release=desired.release,
+        restart_pending=bool(deferred),
+        restart_reasons=[step.text for step in deferred],
+        unchecked=needs_check(steps) and not checkable,
+    )
+    status = observed.status
+    if not module.check_mode:
+        for step in steps:
+            if step.kind != "install":
+                worker.do(step)
+        if not deferred:
+            status = _await_health(module, host, control)
+    return dict(result, status=status, master_of=masters_of(status))
+
+
+def _absent(module, host, _control_client):
+    observed = Observed(host)
+    steps = removal(observed)
+    if not module.check_mode:
+        worker = Worker(host, None, observed)
+        for step in steps:
+            worker.do(step)
+    lines = "".join(step.text + "\n" for step in steps)
+    return dict(
+        changed=bool(steps),
+        changes=[step.text for step in steps],
+        diff=dict(before="", after=lines),
+        status=None,
+        master_of=[],
+    )
+
+
+def _restarted(module, host, control_client):
+    config = parsed(host.read(paths.CONFIG) or "")
+    if config is None:
+        raise HostError("there is no {0} to start the agent with; deploy it first".format(paths.CONFIG))
+    control = control_client(config.get("control_socket", CONTROL_SOCKET))
+    status = _status(control)
+    if not module.check_mode:
+        host.systemctl("restart", paths.SERVICE)
+        status = _await_health(module, host, control, synced=True)
+    return dict(changed=True, changes=["service: restart"], status=status, master_of=masters_of(status))
+
+
+def _status(control):
+    try:
+        return control.call("status")
+    except ControlError as error:
+        if error.code != "unreachable":
+            raise
+        return None
+
+
+def _await_health(module, host, control, synced=False):
+    """Poll until the agent runs what is on the disk and is well; the last status."""
+    if not module.params["timeout"]:
+        return _status(control)
+    digest = hashlib.sha256((host.read(paths.CONFIG) or "").encode()).hexdigest()
+    seen = {}
+
+    def missing():
+        seen["status"] = _status(control)
+        if seen["status"] is None:
+            return "an answer on the control socket"
+        return unhealthy(seen["status"], digest, synced)
+
+    what = Deadline(module.params["timeout"]).wait(missing)
+    if what:
+        module.fail_json(
+            msg="waited {0:g} s for {1}; the journal of {2} says: {3}".format(
+                module.params["timeout"], what, paths.SERVICE, host.journal()
+            ),
+            status=seen["status"],
+        )
+    return seen["status"]

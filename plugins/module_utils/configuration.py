@@ -1,0 +1,136 @@
+# Copyright: the mip6.vrrp_ha developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The agent's two files as modules see them: compared by meaning, shown without secrets.
+
+The format is docs/reference/configuration.md. Validation is the agent's own; nothing here knows what is allowed.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+
+HIDDEN = "********"
+SECRET_LISTS = ("sync_keys", "mobile_node_keys")
+
+
+def text_of(document):
+    """A document as it is written to the host: stable, readable, one trailing newline."""
+    return json.dumps(document, indent=2, sort_keys=True) + "\n"
+
+
+def meaning(value):
+    """The same for any two spellings of one configuration: addresses parsed, 2 and 2.0 equal."""
+    if isinstance(value, dict):
+        return dict((key, meaning(item)) for key, item in value.items())
+    if isinstance(value, list):
+        return [meaning(item) for item in value]
+    if isinstance(value, str) and ":" in value:
+        return canonical(value)
+    return value
+
+
+def canonical(text):
+    """An IPv6 address or prefix in its one canonical spelling (RFC 5952); any other text as it is."""
+    try:
+        if "/" in text:
+            return str(ipaddress.IPv6Network(text))
+        return str(ipaddress.IPv6Address(text))
+    except ValueError:
+        return text
+
+
+def parsed(text):
+    """The document in a file's text; None if it holds none."""
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def same(one, other):
+    """Whether two texts of a file mean the same to the agent."""
+    if one == other:
+        return True
+    if one is None or other is None:
+        return False
+    left, right = parsed(one), parsed(other)
+    return left is not None and right is not None and meaning(left) == meaning(right)
+
+
+def masked_keys(text, other=None):
+    """A keys file's text for a diff: no key in it, but a mark on those that differ from the other text's."""
+    document = parsed(text or "") or {}
+    others = _keys_by_identity(parsed(other or "") or {})
+    lists = {}
+    for name in SECRET_LISTS:
+        entries = []
+        for entry in document.get(name) or []:
+            shown = dict(entry)
+            known = others.get(_identity(name, entry))
+            shown["key"] = HIDDEN if known in (None, entry.get("key")) else HIDDEN + " (another key)"
+            entries.append(shown)
+        if name in document:
+            lists[name] = entries
+    return text_of(lists) if text else ""
+
+
+def _keys_by_identity(document):
+    return dict(
+        (_identity(name, entry), entry.get("key")) for name in SECRET_LISTS for entry in document.get(name) or []
+    )
+
+
+def _identity(name, entry):
+    return json.dumps([name, meaning(dict((key, entry[key]) for key in entry if key != "key"))], sort_keys=True)
+
+
+def differences(before, after, path=""):
+    """What differs between two documents: one line each, with the path in the file."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        lines = []
+        for key in sorted(set(before) | set(after)):
+            where = path + "." + key if path else key
+            if key not in after:
+                lines.append("{0} {1} removed".format(where, _short(before[key])))
+            elif key not in before:
+                lines.append("{0} {1} added".format(where, _short(after[key])))
+            else:
+                lines.extend(differences(before[key], after[key], where))
+        return lines
+    if path == "virtual_has" and isinstance(before, list) and isinstance(after, list):
+        return differences(_by_vrid(before), _by_vrid(after), path)
+    if meaning(before) == meaning(after):
+        return []
+    return ["{0} {1} -> {2}".format(path, _short(before), _short(after))]
+
+
+def _by_vrid(virtual_has):
+    return dict(("vrid={0}".format(entry.get("vrid")), entry) for entry in virtual_has)
+
+
+def _short(value):
+    text = json.dumps(value, sort_keys=True)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def merge(observed, wanted, state):
+    """The virtual HAs of a host after a resource module's state was applied to them, VRID by VRID.
+
+    What means the same keeps the spelling it has, so that nothing changes for a spelling.
+    """
+    known = dict((entry["vrid"], entry) for entry in observed)
+    listed = dict((entry["vrid"], entry) for entry in wanted)
+    if state == "deleted":
+        return [entry for entry in observed if listed and entry["vrid"] not in listed]
+    result = []
+    for vrid, entry in known.items():
+        if vrid in listed:
+            new = dict(entry, **listed[vrid]) if state == "merged" else listed[vrid]
+            result.append(entry if meaning(entry) == meaning(new) else new)
+        elif state != "overridden":
+            result.append(entry)
+    result.extend(entry for vrid, entry in listed.items() if vrid not in known)
+    return result

@@ -1,0 +1,89 @@
+# Copyright: the mip6.vrrp_ha developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options that more than one plugin takes."""
+
+from __future__ import annotations
+
+# What a virtual HA is on every member of it alike.
+_SHARED = dict(
+    vrid=dict(type="int", required=True),
+    name=dict(type="str"),
+    interface=dict(type="str"),
+    link_local_address=dict(type="str"),
+    addresses=dict(type="list", elements="str"),
+    prefix=dict(type="str"),
+    advertisement_interval=dict(type="int"),
+    preempt=dict(type="bool"),
+    preempt_delay=dict(type="float"),
+    accept_mode=dict(type="bool"),
+    mipv6_ha_mode=dict(type="bool"),
+    home_link=dict(type="str", choices=["on_link", "routed"]),
+    maximum_lifetime=dict(type="int"),
+    sync_key=dict(type="str", no_log=False),  # the key's name
+    insecure_sync=dict(type="bool"),
+    insecure_bindings=dict(type="bool"),
+)
+
+# The fleet's: with every member's priority.
+FLEET_VIRTUAL_HA = dict(
+    _SHARED,
+    interface=dict(type="str", required=True),
+    addresses=dict(type="list", elements="str", required=True),
+    prefix=dict(type="str", required=True),
+    priorities=dict(type="dict", required=True),
+    member_addresses=dict(type="dict"),
+)
+
+# One host's, as in its agent.json.
+HOST_VIRTUAL_HA = dict(
+    _SHARED,
+    priority=dict(type="int"),
+    members=dict(
+        type="list",
+        elements="dict",
+        options=dict(
+            name=dict(type="str", required=True),
+            priority=dict(type="int", required=True),
+            address=dict(type="str"),
+        ),
+    ),
+)
+
+SYNC_KEY = dict(
+    name=dict(type="str", required=True),
+    key_id=dict(type="int", required=True, no_log=False),
+    key=dict(type="str", required=True, no_log=True),
+)
+
+MOBILE_NODE_KEY = dict(
+    spi=dict(type="int", required=True),
+    home_addresses=dict(type="str", required=True),
+    key=dict(type="str", required=True, no_log=True),
+)
+
+AGENT = dict(
+    state=dict(type="str", choices=["present", "absent", "restarted"], default="present"),
+    virtual_has=dict(type="list", elements="dict", options=FLEET_VIRTUAL_HA),
+    settings=dict(type="dict"),
+    sync_keys=dict(type="list", elements="dict", options=SYNC_KEY, no_log=False),
+    mobile_node_keys=dict(type="list", elements="dict", options=MOBILE_NODE_KEY, no_log=False),
+    restart=dict(type="str", choices=["now", "deferred"], default="now"),
+    timeout=dict(type="float", default=30.0),
+    python=dict(type="path", default="/usr/bin/python3"),
+    wheels=dict(type="path"),
+)
+
+LOCATIONS = dict(
+    config_file=dict(type="path", default="/etc/vrrp-ha/agent.json"),
+    control_socket=dict(type="path", default="/run/vrrp-ha/control.sock"),
+)
+
+
+def without_none(value):
+    """The value without the options that were not given."""
+    if isinstance(value, dict):
+        return dict((key, without_none(item)) for key, item in value.items() if item is not None)
+    if isinstance(value, list):
+        return [without_none(item) for item in value]
+    return value

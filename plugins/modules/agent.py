@@ -1,0 +1,254 @@
+#!/usr/bin/python
+
+# Copyright: the mip6.vrrp_ha developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: agent
+short_description: Bring the home agent of a host to the desired state in one call
+version_added: 0.1.0
+description:
+  - Installs the bundled agent with everything it needs, its unit, sysctls, configuration and keys, starts or reloads
+    it, and waits until it is healthy. When there is nothing to do this is one module call on the host.
+  - The controller computes what the host should be. Only when the host lacks the release is it sent, as one archive
+    that contains all that the agent needs, so that hosts need neither internet access nor pip.
+  - Configuration and keys are validated by the agent's own checker before anything is changed.
+author:
+  - the mip6.vrrp_ha developers (@mip6)
+options:
+  state:
+    description:
+      - V(present) brings the host to the desired state.
+      - V(absent) stops the agent and removes everything that V(present) made. Sysctls keep their values until the next boot.
+      - V(restarted) restarts the agent with what is on the host, and waits until it is healthy and holds its Masters' bindings.
+    type: str
+    choices: [present, absent, restarted]
+    default: present
+  virtual_has:
+    description:
+      - The virtual HAs of the whole fleet. The host takes part in those that name it in O(virtual_has[].priorities).
+      - Required with O(state=present).
+    type: list
+    elements: dict
+    suboptions:
+      vrid:
+        description: The virtual router identifier, 1 to 255.
+        type: int
+        required: true
+      name:
+        description: A name for people.
+        type: str
+      interface:
+        description: The interface on the home link.
+        type: str
+        required: true
+      link_local_address:
+        description: The virtual router's link-local address. The agent derives one from the VRID when it is not given.
+        type: str
+      addresses:
+        description: The virtual addresses; the first is the home agent address that mobile nodes use.
+        type: list
+        elements: str
+        required: true
+      prefix:
+        description: The home prefix.
+        type: str
+        required: true
+      priorities:
+        description:
+          - The VRRP priority of every member by its inventory name. 255 makes a member the owner.
+        type: dict
+        required: true
+      member_addresses:
+        description:
+          - The link-local address on the home link of members by their inventory name. When every member has one,
+            synchronisation is accepted from no other address, and the Master is reported by name.
+        type: dict
+      advertisement_interval:
+        description: Centiseconds between advertisements.
+        type: int
+      preempt:
+        description: Whether a member of higher priority takes over from a Master of lower priority.
+        type: bool
+      preempt_delay:
+        description: Seconds to wait before doing so.
+        type: float
+      accept_mode:
+        description: Whether a Master that is not the owner accepts packets to the virtual addresses.
+        type: bool
+      mipv6_ha_mode:
+        description: Whether the virtual router is a virtual HA, or a plain VRRP router.
+        type: bool
+      home_link:
+        description: Whether the home prefix is on the link (neighbours are answered) or routed to the virtual HA.
+        type: str
+        choices: [on_link, routed]
+      maximum_lifetime:
+        description: The longest lifetime of a binding, in seconds.
+        type: int
+      sync_key:
+        description: The name of the key in O(sync_keys) that authenticates the members to each other.
+        type: str
+      insecure_sync:
+        description: Go without O(virtual_has[].sync_key), for foreign peers.
+        type: bool
+      insecure_bindings:
+        description: Accept unauthenticated Binding Updates.
+        type: bool
+  settings:
+    description:
+      - Settings of the agent outside its virtual HAs, as in its configuration file, for example C(first_table) and C(sync).
+      - The agent's checker refuses what it does not know.
+    type: dict
+  sync_keys:
+    description:
+      - Keys that authenticate members to each other. A host gets those that its virtual HAs name.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description: The name that virtual HAs refer to.
+        type: str
+        required: true
+      key_id:
+        description: The number of the key on the wire.
+        type: int
+        required: true
+      key:
+        description: The key in hex, at least 16 octets.
+        type: str
+        required: true
+  mobile_node_keys:
+    description:
+      - Keys of mobile nodes (RFC 4285). A host gets those whose home addresses lie in the prefixes of its virtual HAs.
+    type: list
+    elements: dict
+    suboptions:
+      spi:
+        description: The security parameter index.
+        type: int
+        required: true
+      home_addresses:
+        description: The home address, or a prefix of home addresses.
+        type: str
+        required: true
+      key:
+        description: The key in hex.
+        type: str
+        required: true
+  restart:
+    description:
+      - When a restart is needed (a new release, or a setting that a running agent cannot change), V(now) restarts and
+        V(deferred) leaves it to a later O(state=restarted) and returns RV(restart_pending), so that a play can restart
+        the members of a virtual HA one after the other.
+      - An agent that does not run is started in either case.
+    type: str
+    choices: [now, deferred]
+    default: now
+  timeout:
+    description:
+      - Seconds to wait for the agent to be healthy. V(0) does not wait.
+    type: float
+    default: 30
+  python:
+    description:
+      - The Python on the host that runs the agent, 3.11 or newer.
+    type: path
+    default: /usr/bin/python3
+  wheels:
+    description:
+      - The directory on the controller with the wheels that C(roles/agent/files/requirements.txt) asks for.
+      - By default C(roles/agent/files/wheels) of the collection, then C(~/.cache/vrrp-ha/wheels).
+    type: path
+extends_documentation_fragment:
+  - mip6.vrrp_ha.attributes
+  - mip6.vrrp_ha.attributes.action_group
+attributes:
+  idempotent:
+    support: partial
+    details:
+      - O(state=restarted) restarts each time.
+  action:
+    description: Has a part that runs on the controller.
+    support: full
+notes:
+  - Runs as root on the host.
+seealso:
+  - module: mip6.vrrp_ha.agent_info
+  - module: mip6.vrrp_ha.mastership
+"""
+
+EXAMPLES = r"""
+- name: Bring every home agent to the plan
+  mip6.vrrp_ha.agent:
+    virtual_has:
+      - vrid: 51
+        name: vha-a
+        interface: eth1
+        addresses: ["2001:db8:1::51"]
+        prefix: 2001:db8:1::/64
+        priorities: {ha1: 255, ha2: 200, ha3: 150}
+        advertisement_interval: 10
+        sync_key: fleet
+    sync_keys: "{{ vaulted_sync_keys }}"
+
+- name: Take the agent away
+  mip6.vrrp_ha.agent:
+    state: absent
+"""
+
+RETURN = r"""
+changes:
+  description: What was changed, or would be in check mode, one line each.
+  returned: success
+  type: list
+  elements: str
+  sample: ["/etc/vrrp-ha/agent.json: virtual_has.vrid=51.priority 150 -> 200", "service: reload"]
+release:
+  description: The digest of the release that the host has after the run.
+  returned: O(state=present)
+  type: str
+  sample: 0f3a9c5b7d21
+restart_pending:
+  description: Whether the agent still has to be restarted, after O(restart=deferred).
+  returned: O(state=present)
+  type: bool
+  sample: false
+master_of:
+  description: The VRIDs whose Master the host is.
+  returned: success
+  type: list
+  elements: int
+  sample: [51]
+status:
+  description: The agent's status, as the control protocol defines it. Null when no agent answers.
+  returned: success
+  type: dict
+  sample: {"host": "ha1", "healthy": true, "config_current": true, "virtual_has": [{"vrid": 51, "state": "master"}]}
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.mip6.vrrp_ha.plugins.module_utils.agent_run import run
+from ansible_collections.mip6.vrrp_ha.plugins.module_utils.control import ControlClient
+from ansible_collections.mip6.vrrp_ha.plugins.module_utils.host import Host
+from ansible_collections.mip6.vrrp_ha.plugins.module_utils.spec import AGENT
+
+
+def main():
+    """Do what the action on the controller computed."""
+    private = dict(
+        _desired=dict(type="dict"),
+        _keys=dict(type="str", no_log=True),
+        _archive=dict(type="path"),
+        _archive_digest=dict(type="str"),
+    )
+    module = AnsibleModule(argument_spec=dict(AGENT, **private), supports_check_mode=True)
+    run(module, Host(module.run_command), ControlClient)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+#!/usr/bin/python
+
+# Copyright: the mip6.vrrp_ha developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: agent_info
+short_description: Tell what a host's home agent is doing and how it is configured
+version_added: 0.1.0
+description:
+  - Returns the status of the agent on a host, and its virtual HAs in the form that M(mip6.vrrp_ha.virtual_ha) takes.
+author:
+  - the mip6.vrrp_ha developers (@mip6)
+extends_documentation_fragment:
+  - mip6.vrrp_ha.attributes.info
+  - mip6.vrrp_ha.attributes.action_group
+  - mip6.vrrp_ha.locations
+seealso:
+  - module: mip6.vrrp_ha.virtual_ha
+  - module: mip6.vrrp_ha.verify
+"""
+
+EXAMPLES = r"""
+- name: Ask every home agent
+  mip6.vrrp_ha.agent_info:
+  register: agents
+
+- name: Show how many bindings each of its virtual HAs holds
+  ansible.builtin.debug:
+    msg: "{{ agents.status.virtual_has | items2dict(key_name='vrid', value_name='bindings') }}"
+"""
+
+RETURN = r"""
+running:
+  description: Whether an agent answers on the control socket.
+  returned: success
+  type: bool
+  sample: true
+status:
+  description: The agent's status, as the control protocol defines it. Null when no agent answers.
+  returned: success
+  type: dict
+  sample: {"host": "ha1", "healthy": true, "config_current": true, "virtual_has": [{"vrid": 51, "state": "master"}]}
+problem:
+  description: Why there is no status. Empty when there is one.
+  returned: success
+  type: str
+  sample: ""
+virtual_has:
+  description: The host's virtual HAs as configured; can be given to O(mip6.vrrp_ha.virtual_ha#module:config).
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - vrid: 51
+      interface: eth1
+      addresses: ["2001:db8:1::51"]
+      prefix: 2001:db8:1::/64
+      priority: 255
+      sync_key: fleet
+master_of:
+  description: The VRIDs whose Master the host is.
+  returned: success
+  type: list
+  elements: int
+  sample: [51]
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.mip6.vrrp_ha.plugins.module_utils.configuration import parsed
+from ansible_collections.mip6.vrrp_ha.plugins.module_utils.control import ControlClient, ControlError
+from ansible_collections.mip6.vrrp_ha.plugins.module_utils.health import masters_of
+from ansible_collections.mip6.vrrp_ha.plugins.module_utils.host import Host, HostError
+from ansible_collections.mip6.vrrp_ha.plugins.module_utils.spec import LOCATIONS
+
+
+def run(module, host, control):
+    """Ask the agent and read its configuration."""
+    status, problem = None, ""
+    try:
+        status = control.call("status")
+    except ControlError as error:
+        problem = str(error)
+    try:
+        config = parsed(host.read(module.params["config_file"]) or "") or {}
+    except HostError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(
+        changed=False,
+        running=status is not None,
+        status=status,
+        problem=problem,
+        virtual_has=config.get("virtual_has", []),
+        master_of=masters_of(status),
+    )
+
+
+def main():
+    """Run with the host's own things."""
+    module = AnsibleModule(argument_spec=LOCATIONS, supports_check_mode=True)
+    run(module, Host(module.run_command), ControlClient(module.params["control_socket"]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+#!/usr/bin/python
+
+# Copyright: the mip6.vrrp_ha developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: verify
+short_description: Compare what a whole fleet of home agents reports with what it should be
+version_added: 0.1.0
+description:
+  - Fails, naming host and VRID, when a virtual HA has no Master or more than one, a backup's bindings differ from the
+    Master's, an owner is not Master without being drained, a member is down, its agent unhealthy, or a host differs from
+    the plan.
+  - Runs on the controller and touches no host. Give it what M(mip6.vrrp_ha.agent) in check mode, or
+    M(mip6.vrrp_ha.agent_info), returned for each host.
+  - The playbook C(mip6.vrrp_ha.verify) does all of it and asks again while deltas are under way.
+author:
+  - the mip6.vrrp_ha developers (@mip6)
+options:
+  virtual_has:
+    description:
+      - The virtual HAs of the whole fleet, as for O(mip6.vrrp_ha.agent#module:virtual_has).
+    type: list
+    elements: dict
+    required: true
+  observed:
+    description:
+      - What each host answered, by inventory name.
+    type: dict
+    required: true
+extends_documentation_fragment:
+  - mip6.vrrp_ha.attributes.info
+attributes:
+  action:
+    description: Runs on the controller.
+    support: full
+seealso:
+  - module: mip6.vrrp_ha.agent
+  - module: mip6.vrrp_ha.agent_info
+"""
+
+EXAMPLES = r"""
+- name: See what a deploy would change, and the status
+  mip6.vrrp_ha.agent:
+    virtual_has: "{{ vrrp_ha_virtual_has }}"
+    sync_keys: "{{ vrrp_ha_sync_keys }}"
+  check_mode: true
+  register: answer
+
+- name: Compare the fleet
+  mip6.vrrp_ha.verify:
+    virtual_has: "{{ vrrp_ha_virtual_has }}"
+    observed: "{{ dict(ansible_play_hosts | zip(ansible_play_hosts | map('extract', hostvars, 'answer'))) }}"
+  run_once: true
+"""
+
+RETURN = r"""
+problems:
+  description: Everything that is not as it should be.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - host: ha2
+      vrid: 51
+      message: holds 9 bindings (digest 0000000000000001), the Master ha1 10 (digest 0000000000000002)
+      remedy: it repairs itself within two digest intervals
+      transient: true
+transient:
+  description: Whether there are problems and all of them may pass by themselves.
+  returned: always
+  type: bool
+  sample: false
+table:
+  description: Every virtual HA on every member, as aligned lines.
+  returned: always
+  type: list
+  elements: str
+  sample:
+    - VRID  NAME   MEMBER  PRIORITY  STATE   BINDINGS  DIGEST            NOTES
+    - 51    vha-a  ha1     255       master  10        0000000000000002  -
+"""

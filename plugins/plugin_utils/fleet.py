@@ -1,0 +1,156 @@
+# Copyright: the mip6.vrrp_ha developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a whole fleet reports, compared on the controller: one Master each, equal caches, nobody down, no drift.
+
+Pure: observations in, problems and a table out. A problem that may pass by itself, since members were asked at
+slightly different times and deltas were under way, is marked transient: ask again before believing it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+OWNER = 255
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is not as it should be, on one host or between several."""
+
+    host: str
+    vrid: int | None
+    message: str
+    remedy: str
+    transient: bool = False
+
+    def line(self) -> str:
+        """The problem in one line that names host and VRID."""
+        where = self.host if self.vrid is None else f"{self.host}, VRID {self.vrid}"
+        return f"{where}: {self.message} ({self.remedy})"
+
+    def document(self) -> dict[str, Any]:
+        """The problem as plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """What was asked for (virtual HAs as the operator wrote them) and what each host answered."""
+
+    virtual_has: list[dict[str, Any]]
+    observed: dict[str, dict[str, Any]]
+
+    def problems(self) -> list[Problem]:
+        """Everything that is wrong, the hosts first and then VRID by VRID."""
+        found = [problem for host in self._hosts() for problem in self._of_host(host)]
+        for entry in sorted(self.virtual_has, key=lambda entry: entry["vrid"]):
+            found.extend(self._of_virtual_ha(entry))
+        return found
+
+    def table(self) -> list[str]:
+        """Every virtual HA on every member, as aligned lines."""
+        rows = [("VRID", "NAME", "MEMBER", "PRIORITY", "STATE", "BINDINGS", "DIGEST", "NOTES")]
+        for entry in sorted(self.virtual_has, key=lambda entry: entry["vrid"]):
+            for host in _members(entry):
+                rows.append((str(entry["vrid"]), entry.get("name") or "-", host, *self._row(entry, host)))
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+
+    def _row(self, entry: dict[str, Any], host: str) -> tuple[str, ...]:
+        priority = str(entry["priorities"][host])
+        state = self._state(host, entry["vrid"])
+        if state is None:
+            return (priority, "down", "-", "-", "-")
+        notes = [name for name in ("drained", "leaving") if state.get(name)]
+        if not state.get("synced") and state.get("mipv6_ha_mode"):
+            notes.append("not synced")
+        digest = state["digest"] if state.get("mipv6_ha_mode") else "-"
+        return (priority, state["state"], str(state["bindings"]), digest, ", ".join(notes) or "-")
+
+    def _hosts(self) -> list[str]:
+        return sorted({host for entry in self.virtual_has for host in entry["priorities"]} | set(self.observed))
+
+    def _status(self, host: str) -> dict[str, Any] | None:
+        return (self.observed.get(host) or {}).get("status")
+
+    def _state(self, host: str, vrid: int) -> dict[str, Any] | None:
+        entries = (self._status(host) or {}).get("virtual_has", [])
+        return next((entry for entry in entries if entry["vrid"] == vrid), None)
+
+    # hosts
+
+    def _of_host(self, host: str) -> list[Problem]:
+        if host not in self.observed:
+            return [Problem(host, None, "was not asked", "run without --limit, and is it in the inventory?")]
+        answer = self.observed[host]
+        if answer.get("unreachable"):
+            return [Problem(host, None, "is unreachable: " + _text(answer), "is the host up?")]
+        if answer.get("failed") or "status" not in answer:
+            return [Problem(host, None, _text(answer), "mend this and deploy")]
+        status = answer.get("status")
+        if status is None:
+            return [Problem(host, None, "its agent is down", "see 'systemctl status vrrp-ha' there, or deploy")]
+        found = []
+        if not status.get("healthy", True):
+            warnings = "; ".join(status.get("warnings") or []) or "it does not say why"
+            found.append(Problem(host, None, f"its agent is unhealthy: {warnings}", "see 'vrrp-ha status' there", True))
+        if not status.get("config_current", True):
+            found.append(Problem(host, None, "its agent has not loaded the files on its disk", "deploy"))
+        if answer.get("changes"):
+            found.append(Problem(host, None, "drifted from the plan: " + " | ".join(answer["changes"]), "deploy"))
+        if answer.get("restart_pending"):
+            found.append(Problem(host, None, "its agent has to be restarted for its release", "deploy"))
+        return found
+
+    # virtual HAs
+
+    def _of_virtual_ha(self, entry: dict[str, Any]) -> list[Problem]:
+        vrid = entry["vrid"]
+        states = {host: self._state(host, vrid) for host in _members(entry)}
+        known = {host: state for host, state in states.items() if state is not None}
+        found = [
+            Problem(host, vrid, "is down" if self._status(host) is None else "is not run by its agent", "deploy")
+            for host in states
+            if host not in known
+        ]
+        masters = [host for host, state in known.items() if state["state"] == "master"]
+        if not masters:
+            asked = ", ".join(states)
+            found.append(Problem(asked, vrid, "no Master", "see 'vrrp-ha status' on the members", True))
+        if len(masters) > 1:
+            remedy = "the members do not hear each other: look at the link between them"
+            found.append(Problem(" and ".join(masters), vrid, "two Masters" if len(masters) == 2 else "many Masters", remedy, True))
+        for host, state in known.items():
+            if state["priority"] == OWNER and state["state"] != "master" and not state.get("drained"):
+                remedy = "is it still collecting its bindings? Else see its events"
+                found.append(Problem(host, vrid, f"the owner is {state['state']} and not drained", remedy, True))
+        if len(masters) == 1 and known[masters[0]].get("mipv6_ha_mode"):
+            found.extend(self._caches(vrid, masters[0], known))
+        return found
+
+    @staticmethod
+    def _caches(vrid: int, master: str, known: dict[str, dict[str, Any]]) -> list[Problem]:
+        found = []
+        right = known[master]
+        for host, state in known.items():
+            if host == master or not state.get("mipv6_ha_mode"):
+                continue
+            if (state["bindings"], state["digest"]) != (right["bindings"], right["digest"]):
+                message = (
+                    f"holds {state['bindings']} bindings (digest {state['digest']}), "
+                    f"the Master {master} {right['bindings']} (digest {right['digest']})"
+                )
+                found.append(Problem(host, vrid, message, "it repairs itself within two digest intervals", True))
+            elif not state.get("synced"):
+                found.append(Problem(host, vrid, "is not synced", "see its events", True))
+        return found
+
+
+def _members(entry: dict[str, Any]) -> list[str]:
+    return sorted(entry["priorities"], key=lambda host: (-int(entry["priorities"][host]), host))
+
+
+def _text(answer: dict[str, Any]) -> str:
+    return str(answer.get("msg") or "it does not say why").strip()

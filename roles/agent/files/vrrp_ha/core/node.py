@@ -163,7 +163,7 @@ class Node:
         elif packet.next_header == ipv6.MOBILITY:
             virtual_ha = self._by_address.get(packet.destination)
             if virtual_ha and virtual_ha.settings.mipv6_ha_mode:
-                yield from self._with(virtual_ha, virtual_ha.mobility(packet, event.wall_time_us, now))
+                yield from self._with(virtual_ha, virtual_ha.mobility(event, packet, now))
         elif packet.next_header == ipv6.ICMPV6:
             yield from self._neighbour_solicitation(event, packet)
 
@@ -186,8 +186,9 @@ class Node:
 
     def _neighbour_solicitation(self, event: PacketReceived, packet: ipv6.Packet) -> Iterator[object]:
         """RFC 6275 section 10.4.1: the home agent answers for the home addresses that are bound."""
-        message = icmpv6.decode(packet)
-        if not isinstance(message, icmpv6.NeighborSolicitation):
+        icmpv6.check_packet(packet)
+        message = icmpv6.decode(packet.payload)
+        if not isinstance(message, icmpv6.NeighbourSolicitation):
             return
         for virtual_ha in self._on(event.interface):
             settings = virtual_ha.settings

@@ -14,17 +14,7 @@ from collections.abc import Iterable, Iterator
 
 from ..wire import ipv6, vrrp
 from . import neighbours
-from .bc_sync import (
-    BcSync,
-    BindingsChanged,
-    FlushRequested,
-    RoleChanged,
-    SendSync,
-    SyncCompleted,
-    SyncLost,
-    SyncReceived,
-    SyncTimedOut,
-)
+from .bc_sync import BcSync
 from .binding_cache import BindingCache
 from .effects import (
     Activate,
@@ -42,9 +32,29 @@ from .effects import (
     SetUp,
 )
 from .election import Election
-from .events import AdvertReceived, LinkLost, LinkUp, PriorityChanged, Release, Shutdown, Startup, TimerFired
+from .events import (
+    AdvertReceived,
+    LinkLost,
+    LinkUp,
+    PacketReceived,
+    PriorityChanged,
+    Release,
+    Shutdown,
+    Startup,
+    TimerFired,
+)
 from .registration import MobilityReceived, Registration
 from .settings import NodeSettings, VirtualHaSettings
+from .sync_events import (
+    BindingsChanged,
+    FlushRequested,
+    RoleChanged,
+    SendSync,
+    SyncCompleted,
+    SyncLost,
+    SyncReceived,
+    SyncTimedOut,
+)
 from .types import ALL_VRRP_ROUTERS, SECOND, Address, Binding, Instant, State
 
 VRRP_MULTICAST_MAC = bytes.fromhex("333300000012")
@@ -163,15 +173,20 @@ class VirtualHa:
         if self._sync:
             yield from self._drive(self._sync.handle(SyncReceived(source, payload), now), now)
 
-    def mobility(self, packet: ipv6.Packet, wall_time_us: int, now: Instant) -> Iterator[object]:
+    def mobility(self, event: PacketReceived, packet: ipv6.Packet, now: Instant) -> Iterator[object]:
         """A Mobility Header message to the VHA address; a Master answers, anybody else must not (RFC 9568 6.4.2)."""
         if not self.serving:
             self.counters["dropped.not_master"] += 1
             return
-        for effect in self._registration.handle(MobilityReceived(packet, wall_time_us), now):
+        was_bound = packet.logical_source in self.cache
+        source_mac = event.source_mac if event.interface == self.settings.interface else None
+        received = MobilityReceived(packet, event.wall_time_us, source_mac)
+        for effect in self._registration.handle(received, now):
             match effect:
                 case InstallBindings(bindings=changed):
                     yield from self._replicate(changed, [], now)
+                    if not was_bound:
+                        yield from neighbours.intercept(self.settings, changed)
                 case RemoveBindings(bindings=removed):
                     yield from self._replicate([], removed, now)
             yield from self._apply(effect, now)

@@ -1,0 +1,301 @@
+# Copyright: the mip6.vrrp_ha developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The packet filter `table inet vrrp_ha`: who may come in for a virtual address, and what stays silent.
+
+- A macvlan that is not in the set `active` neither receives nor sends (RFC 9568 section 6.4.2: a Backup discards
+  frames for the virtual MAC; an MLD report from it would move the switch port to the wrong host).
+- Packets for an active virtual address go through the chain of its virtual router: tunnels only from the care-of
+  address bound to the inner source (RFC 6275 section 10.4.5), signalling only for the agent, which reads it by
+  AF_PACKET (this kernel would answer a Home Address option with an error), the rest by Accept_Mode and ownership.
+- Every drop is counted under its reason.
+
+Changes are atomic batches; a takeover adds a handful of elements whatever the number of bindings.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable, Iterator
+
+from ..core.settings import VirtualHaSettings
+from ..core.types import Address
+from . import nftables as nft
+from .links import MACVLAN_PREFIX
+from .netlink import Netlink
+
+TABLE = "vrrp_ha"
+_PRIORITY_RAW = -300  # before connection tracking: what is dropped here costs nothing more
+_PRIORITY_LAST = 300
+
+_ACTIVE, _VIRTUAL = "active", "virtual"
+_FROM_MACVLAN, _TO_MACVLAN = "from_macvlan", "to_macvlan"
+_FORWARDING_WAS_OFF = "net.ipv6.conf.all.forwarding was 0"
+
+_IPV6, _ESP, _ICMPV6, _MOBILITY, _DESTINATION_OPTIONS = 41, 50, 58, 135, 60
+_DHAAD_REQUEST, _PREFIX_SOLICITATION, _REDIRECT = 144, 146, 137
+_SOURCE_AT, _DESTINATION_AT = 8, 24
+_HEADER = 40
+_ENCAPSULATION_LIMIT = 8  # RFC 2473 section 4.1.1: a destination options header that some tunnels put in between
+
+COUNTERS = (
+    "backup_received",  # frames for the virtual MAC while another router is Master
+    "backup_sent",  # what the kernel wanted to send from the virtual MAC meanwhile
+    "not_ipv6",  # a virtual router of IPv6 takes nothing else
+    "redirect",
+    "tunnel_spoofed",  # the outer source is not bound to the inner source, or it cannot be told
+    "tunnel_multicast",
+    "tunnel_link_local",
+    "signalling",  # not lost: the agent reads these by AF_PACKET, the kernel must not answer them
+    "not_accepted",  # for a virtual address, without Accept_Mode
+)
+
+
+def bound_set(vrid: int) -> str:
+    """The set of care-of address and home address pairs of a virtual HA."""
+    return f"bound_{vrid}"
+
+
+def _chain(vrid: int) -> str:
+    return f"virtual_{vrid}"
+
+
+def _limit_chain(vrid: int) -> str:
+    return f"limit_{vrid}"
+
+
+class Guard:
+    """What should be filtered, and the messages that make it so."""
+
+    def __init__(self, filter_: Netlink) -> None:
+        self._filter = filter_
+        self._table = nft.Table(TABLE)
+        self._vhas: dict[int, VirtualHaSettings] = {}
+        self._expected: list[tuple[str, int, bytes]] = []
+        self._comment = ""
+
+    # --- the whole table -----------------------------------------------------------------------------------
+
+    def start(self, *, forwarding_was_off: bool) -> None:
+        """Make the table without any virtual router; replaces one that an earlier agent left."""
+        self._vhas.clear()
+        self._comment = _FORWARDING_WAS_OFF if forwarding_was_off else ""
+        self._send(self._table.create(""), self._table.delete(), *self._common_objects(), *self._common_rules())
+        self._remember()
+
+    def forwarding_was_off(self) -> bool:
+        """An agent switched the forwarding of IPv6 on, and it should be switched off when the table goes."""
+        return self._table.comment(self._filter) == _FORWARDING_WAS_OFF
+
+    def stop(self) -> bool:
+        """Remove the table; tells whether there was one."""
+        if self._table.comment(self._filter) is None:
+            return False
+        self._send(self._table.delete())
+        return True
+
+    def counters(self) -> dict[str, int]:
+        """Packets dropped so far, by reason."""
+        return self._table.counters(self._filter)
+
+    def _common_objects(self) -> Iterator[bytes]:
+        table = self._table
+        yield table.create(self._comment)
+        for name in COUNTERS:
+            yield table.counter(name)
+        yield table.hash_set(_ACTIVE, nft.TYPE_INTERFACE, 4)
+        yield table.verdict_map(_VIRTUAL, nft.TYPE_IPV6_ADDRESS, 16)
+        yield table.chain(_FROM_MACVLAN)
+        yield table.chain(_TO_MACVLAN)
+        yield table.base_chain("prerouting", "prerouting", _PRIORITY_RAW)
+        yield table.base_chain("postrouting", "postrouting", _PRIORITY_LAST)
+
+    def _common_rules(self) -> Iterator[bytes]:
+        rule = self._table.rule
+        ours = nft.equal(MACVLAN_PREFIX.encode())
+        drop = nft.verdict("drop")
+        yield rule(_FROM_MACVLAN, nft.meta("iif"), nft.not_in_set(_ACTIVE), nft.count("backup_received"), drop)
+        yield rule(_FROM_MACVLAN, nft.meta("nfproto"), nft.equal(b"\2"), nft.count("not_ipv6"), drop)
+        yield rule(_TO_MACVLAN, nft.meta("oif"), nft.not_in_set(_ACTIVE), nft.count("backup_sent"), drop)
+        yield rule(_TO_MACVLAN, nft.meta("nfproto"), nft.equal(b"\2"), nft.count("not_ipv6"), drop)
+        yield rule(_TO_MACVLAN, *_icmpv6(_REDIRECT), nft.count("redirect"), drop)
+        yield rule("prerouting", nft.meta("iifname"), ours, nft.verdict("jump", _FROM_MACVLAN))
+        destination = nft.load("network", _DESTINATION_AT, 16)
+        yield rule("prerouting", *nft.ipv6_only(), destination, nft.verdict_of(_VIRTUAL))
+        yield rule("postrouting", nft.meta("oifname"), ours, nft.verdict("jump", _TO_MACVLAN))
+
+    # --- a virtual router ----------------------------------------------------------------------------------
+
+    def set_up(self, vha: VirtualHaSettings) -> None:
+        """Make or change a virtual router's chain; its bound set stays as it is."""
+        self._send(*self._objects(vha), *self._flush(vha.vrid), *self._rules(vha))
+        self._vhas[vha.vrid] = vha
+        self._remember()
+
+    def tear_down(self, vrid: int) -> None:
+        """Remove an inactive virtual router's chain and set."""
+        if self._vhas.pop(vrid, None) is not None:
+            chains = (_chain(vrid), _limit_chain(vrid))
+            self._send(
+                *self._flush(vrid),
+                *(self._table.delete_chain(chain) for chain in chains),
+                self._table.delete_set(bound_set(vrid)),
+            )
+            self._remember()
+
+    def _objects(self, vha: VirtualHaSettings) -> Iterator[bytes]:
+        yield self._table.hash_set(bound_set(vha.vrid), nft.TYPE_ADDRESS_PAIR, 32)
+        yield self._table.chain(_chain(vha.vrid))
+        yield self._table.chain(_limit_chain(vha.vrid))
+
+    def _flush(self, vrid: int) -> Iterator[bytes]:
+        yield self._table.flush_chain(_chain(vrid))
+        yield self._table.flush_chain(_limit_chain(vrid))
+
+    def _rules(self, vha: VirtualHaSettings) -> Iterator[bytes]:
+        chain = _chain(vha.vrid)
+        accept, drop = nft.verdict("accept"), nft.verdict("drop")
+        everything = vha.accept_mode or vha.is_owner
+
+        def rule(*expressions: bytes) -> bytes:
+            return self._table.rule(chain, *expressions)
+
+        if vha.mipv6_ha_mode:
+            yield from self._tunnel_rules(vha.vrid)
+            for number in (_MOBILITY, _ESP):
+                yield rule(*nft.protocol(number), nft.count("signalling"), drop)
+            yield rule(nft.has_extension_header(_DESTINATION_OPTIONS), nft.count("signalling"), drop)
+            for kind in (_DHAAD_REQUEST, _PREFIX_SOLICITATION):
+                yield rule(*_icmpv6(kind), nft.count("signalling"), drop)
+            if not everything:
+                # Errors 1 to 4: without Packet Too Big the tunnels would not learn their path's MTU.
+                for kind in (1, 2, 3, 4):
+                    yield rule(*_icmpv6(kind), accept)
+        if not everything:
+            for kind in (133, 134, 135, 136):  # Neighbour Discovery works whatever Accept_Mode (RFC 9568 section 6.1)
+                yield rule(*_icmpv6(kind), accept)
+            yield rule(nft.count("not_accepted"), drop)
+
+    def _tunnel_rules(self, vrid: int) -> Iterator[bytes]:
+        chain, limit = _chain(vrid), _limit_chain(vrid)
+        next_header = nft.load("network", 6, 1)
+        yield from self._inner_rules(vrid, chain, _HEADER, next_header, nft.equal(bytes((_IPV6,))))
+        limit_header = bytes((_IPV6, 0, 4, 1))  # next header, length, option type and length
+        yield self._table.rule(
+            chain,
+            next_header,
+            nft.equal(bytes((_DESTINATION_OPTIONS,))),
+            nft.load("network", _HEADER, 4),
+            nft.equal(limit_header),
+            nft.verdict("goto", limit),
+        )
+        yield from self._inner_rules(vrid, limit, _HEADER + _ENCAPSULATION_LIMIT)
+        # Also behind any other extension header, and in fragments, where the inner source is not where we look.
+        for last in (self._table.rule(chain, *nft.protocol(_IPV6), nft.count("tunnel_spoofed"), nft.verdict("drop")),):
+            yield last
+        yield self._table.rule(limit, nft.count("tunnel_spoofed"), nft.verdict("drop"))
+
+    def _inner_rules(self, vrid: int, chain: str, inner: int, *condition: bytes) -> Iterator[bytes]:
+        destination = inner + _DESTINATION_AT
+        first = nft.load("network", destination, 1), nft.equal(b"\xff")
+        yield self._table.rule(chain, *condition, *first, nft.count("tunnel_multicast"), nft.verdict("drop"))
+        link_local = nft.load("network", destination, 2), nft.mask(b"\xff\xc0"), nft.equal(b"\xfe\x80")
+        yield self._table.rule(chain, *condition, *link_local, nft.count("tunnel_link_local"), nft.verdict("drop"))
+        yield self._table.rule(
+            chain,
+            *condition,
+            nft.load("network", _SOURCE_AT, 16),
+            nft.load("network", inner + _SOURCE_AT, 16, nft.SECOND),
+            nft.in_set(bound_set(vrid)),
+            nft.verdict("accept"),
+        )
+
+    # --- messages for the moments that count ---------------------------------------------------------------
+
+    def activation(self, vha: VirtualHaSettings, index: int) -> bytes:
+        """Let the macvlan speak and be spoken to, under the rules of its chain."""
+        chain = _chain(vha.vrid)
+        return nft.batch(
+            *(self._table.add_verdict(_VIRTUAL, address, chain) for address in _addresses(vha)),
+            self._table.add_elements(_ACTIVE, [nft.interface_index(index)]),
+        )
+
+    def deactivation(self, vha: VirtualHaSettings, index: int) -> bytes:
+        """Silence the macvlan."""
+        return nft.batch(
+            self._table.delete_elements(_ACTIVE, [nft.interface_index(index)]),
+            self._table.delete_elements(_VIRTUAL, _addresses(vha)),
+        )
+
+    def change_bound(self, vrid: int, gone: list[bytes], new: list[bytes]) -> None:
+        """Pairs of care-of and home address that may tunnel no more, and those that may now."""
+        self._send(
+            self._table.delete_elements(bound_set(vrid), gone),
+            self._table.add_elements(bound_set(vrid), new),
+        )
+
+    def _send(self, *messages: bytes) -> None:
+        self._filter.call(nft.batch(*messages))
+
+    # --- comparing with the host ---------------------------------------------------------------------------
+
+    def _remember(self) -> None:
+        """How the kernel tells our rules now: whoever changes one later changes its handle or its expressions."""
+        self._expected = self._table.rules(self._filter)
+
+    def is_whole(self) -> bool:
+        """Table, chains, sets and rules are as they were made. Elements are not looked at."""
+        if self._table.comment(self._filter) is None:
+            return False
+        sets = {_ACTIVE, _VIRTUAL, *(bound_set(vrid) for vrid in self._vhas if self._vhas)}
+        return sets <= self._table.sets(self._filter) and self._table.rules(self._filter) == self._expected
+
+    def rebuild(self) -> None:
+        """Everything anew in one atomic change, without elements."""
+        vhas = list(self._vhas.values())
+        self._send(
+            self._table.create(""),
+            self._table.delete(),
+            *self._common_objects(),
+            *(part for vha in vhas for part in self._objects(vha)),
+            *self._common_rules(),
+            *(part for vha in vhas for part in self._rules(vha)),
+        )
+        self._remember()
+
+    def active_indexes(self) -> set[bytes]:
+        """The elements of the active-interface set."""
+        return set(self._table.elements(self._filter, _ACTIVE))
+
+    def virtual_addresses(self) -> set[Address]:
+        """The addresses whose packets go through a chain of ours."""
+        return set(self._table.elements(self._filter, _VIRTUAL))
+
+    def bound(self, vrid: int) -> set[bytes]:
+        """The pairs of care-of and home address that may tunnel."""
+        return set(self._table.elements(self._filter, bound_set(vrid)))
+
+    def remove_strays(self, indexes: Iterable[bytes], addresses: Iterable[Address]) -> None:
+        """Elements that belong to no active virtual router."""
+        self._send(
+            self._table.delete_elements(_ACTIVE, list(indexes)), self._table.delete_elements(_VIRTUAL, list(addresses))
+        )
+
+
+def remove_table(filter_: Netlink) -> tuple[bool, bool]:
+    """For the clean-up: was there a table, and had its agent switched forwarding on?"""
+    guard = Guard(filter_)
+    was_off = guard.forwarding_was_off()
+    try:
+        return guard.stop(), was_off
+    except OSError as error:
+        if error.errno != errno.ENOENT:
+            raise
+        return False, was_off
+
+
+def _addresses(vha: VirtualHaSettings) -> list[Address]:
+    return list(dict.fromkeys((vha.link_local, *vha.addresses)))
+
+
+def _icmpv6(kind: int) -> tuple[bytes, ...]:
+    return (*nft.protocol(_ICMPV6), nft.load("transport", 0, 1), nft.equal(bytes((kind,))))

@@ -14,7 +14,7 @@ import secrets
 from pathlib import Path
 
 from tests.lab import topology
-from tests.lab.places import CHECKOUT, RUN, VENV, run
+from tests.lab.places import CHECKOUT, RUN, VENV, WHEELS, run
 
 SSH = RUN / "ssh"
 SSH_CONFIG = SSH / "config"
@@ -86,6 +86,7 @@ def _key_pair(path: Path) -> None:
 
 def _new_keys() -> dict[str, object]:
     return {
+        "vrrp_ha_wheels": str(WHEELS),
         "vrrp_ha_sync_keys": [{"name": "fleet", "key_id": 1, "key": secrets.token_hex(32)}],
         "vrrp_ha_mobile_node_keys": [
             {"spi": spi(vrid), "key": secrets.token_hex(20), "home_addresses": prefix}
@@ -108,9 +109,7 @@ def _ssh_config() -> str:
   ConnectTimeout 5
   LogLevel ERROR
 """
-    hosts = [
-        f"Host {name}\n  HostName {topology.node(name).management_address}\n" for name in topology.HOME_AGENTS
-    ]
+    hosts = [f"Host {name}\n  HostName {topology.node(name).management_address}\n" for name in topology.HOME_AGENTS]
     return "".join(hosts) + common
 
 

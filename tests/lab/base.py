@@ -72,7 +72,7 @@ def prepare() -> Path:
         partial = base.with_suffix(".partial")
         say(f"making the hosts' base system from {mirror()} (about a minute, once)")
         log = CACHE / "debootstrap.log"
-        with open(log, "wb") as output:
+        with log.open("wb") as output:
             done = subprocess.run(
                 ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, str(partial), mirror()],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=proxies() | os.environ, check=False,

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.lab import access, base, hosts, network, topology
 from tests.lab.places import RUN, LabError, in_namespace, locked, need_root, run, say
@@ -142,7 +143,7 @@ def _host(name: str) -> topology.Node:
     return topology.node(name)
 
 
-def _power_on(node: topology.Node, system: base.Path, fresh: bool) -> None:
+def _power_on(node: topology.Node, system: Path, fresh: bool) -> None:
     if hosts.leader(node) is not None and network.exists(node.namespace):
         return
     hosts.kill(node)

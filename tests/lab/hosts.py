@@ -72,8 +72,8 @@ def boot(node: topology.Node, base: Path) -> None:
         "VHA_ROOT": str(root),
         "VHA_MACHINE": node.namespace,
     }
-    with open(log(node), "ab") as output:
-        subprocess.Popen(  # noqa: S603 - it outlives this process on purpose
+    with log(node).open("ab") as output:
+        subprocess.Popen(  # it outlives this process on purpose
             ["sh", "-c", LAUNCH], stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment,
             start_new_session=True, cwd="/",
         )  # fmt: skip
@@ -137,7 +137,7 @@ def _remove_groups(node: topology.Node) -> None:
             for directory, _, _ in os.walk(group, topdown=False):
                 # A process that has just died holds its group for a moment more.
                 with contextlib.suppress(OSError):
-                    os.rmdir(directory)
+                    Path(directory).rmdir()
             if time.monotonic() > deadline:
                 raise LabError(f"control group {group} cannot be removed")
 

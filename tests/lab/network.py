@@ -83,8 +83,8 @@ def create(node: topology.Node) -> None:
             "type", "veth", "peer", "name", outer, "netns", topology.SWITCH_NAMESPACE,
         )  # fmt: skip
         lines.append(f"link set {port.interface} addrgenmode none up")
-        for address in (f"{port.link_local}/64", *port.addresses):
-            lines.append(f"addr add {address} dev {port.interface} nodad")
+        addresses = (f"{port.link_local}/64", *port.addresses)
+        lines += [f"addr add {address} dev {port.interface} nodad" for address in addresses]
     _ip_batch(
         topology.SWITCH_NAMESPACE,
         [f"link set {topology.switch_port(node, port)} master {port.link}" for port in node.ports],
@@ -98,9 +98,7 @@ def create(node: topology.Node) -> None:
 
 
 def plug(node: topology.Node) -> None:
-    _ip_batch(
-        topology.SWITCH_NAMESPACE, [f"link set {topology.switch_port(node, port)} up" for port in node.ports]
-    )
+    _ip_batch(topology.SWITCH_NAMESPACE, [f"link set {topology.switch_port(node, port)} up" for port in node.ports])
 
 
 def unplug(node: topology.Node) -> None:
@@ -142,12 +140,12 @@ def kill_inhabitants(namespace: str) -> None:
 
 
 def _processes() -> list[int]:
-    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
 
 
 def _lives_in(pid: int, inode: int) -> bool:
     try:
-        return os.stat(f"/proc/{pid}/ns/net").st_ino == inode
+        return Path(f"/proc/{pid}/ns/net").stat().st_ino == inode
     except OSError:  # gone, or a zombie, which has no namespace any more
         return False
 

@@ -20,6 +20,9 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("VRRP_HA_LAB_CACHE", "/var/cache/vrrp-ha-lab"))
 RUN = Path(os.environ.get("VRRP_HA_LAB_RUN", "/run/vrrp-ha-lab"))
 VENV = Path(os.environ.get("VRRP_HA_VENV", CHECKOUT / ".cache" / "venv"))
+WHEELS = CHECKOUT / ".cache" / "wheels"
+"""What the agent needs beside Python, for hosts without internet; tests/setup puts it there."""
+
 SUITE = os.environ.get("VRRP_HA_LAB_SUITE", "bookworm")
 
 
@@ -31,8 +34,13 @@ def run(*command: str, stdin: str | None = None, check: bool = True, timeout: fl
     """The command's standard output; LabError with what it said on standard error when it fails."""
     try:
         done = subprocess.run(
-            command, input=stdin, stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True, text=True, timeout=timeout, check=False,
+            command,
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
         )
     except FileNotFoundError as error:
         raise LabError(f"{command[0]} is not installed; run tests/setup") from error
@@ -51,7 +59,7 @@ def say(text: str) -> None:
 def locked(name: str) -> Iterator[None]:
     """One of these at a time on the machine; the lock goes with its holder, also when that crashes."""
     RUN.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with open(RUN / f"{name}.lock", "w", encoding="ascii") as handle:
+    with (RUN / f"{name}.lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 

@@ -1,0 +1,53 @@
+# Copyright: the mip6.vrrp_ha developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# `make demo` and `make test` need root and set up what they need; `make check` needs no root.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench build lab-up lab-down setup clean
+
+VENV := $(or $(VRRP_HA_VENV),.cache/venv)
+PYTEST := $(VENV)/bin/python -m pytest
+# In this order: what is quick to tell a mistake first, whole machines last.
+SUITES := $(wildcard tests/unit tests/sim tests/kernel tests/interop tests/lab)
+
+help:
+	@echo 'make demo      boot the lab, deploy, fail over under traffic, print what was lost'
+	@echo 'make test      all tests: unit, simulation, kernel, interop, lab'
+	@echo 'make check     linters and unit tests; no root, under two minutes'
+	@echo 'make bench     measurements'
+	@echo 'make build     the collection as a tarball in build/'
+	@echo 'make lab-up, make lab-down'
+
+demo:
+	@tests/demo
+
+test:
+	@tests/setup test
+	@$(PYTEST) $(SUITES) --complete -ra --durations=10
+
+check:
+	@tests/setup python
+	@PATH=$(abspath $(VENV))/bin:$$PATH tests/check
+
+bench:
+	@tests/setup test
+	@$(PYTEST) tests/bench --complete -s -ra -o python_files='bench_*.py test_*.py'
+
+build:
+	@tests/setup python
+	@$(VENV)/bin/ansible-galaxy collection build --force --output-path build
+
+lab-up:
+	@tests/setup lab
+	@tests/lab/lab up
+
+lab-down:
+	@tests/lab/lab down
+
+setup:
+	@tests/setup test
+
+clean:
+	rm -rf .cache build .mypy_cache .pytest_cache .ruff_cache .hypothesis

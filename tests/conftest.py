@@ -1,0 +1,60 @@
+# Copyright: the mip6.vrrp_ha developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""For all tests: what a skip may be, where everything has to run, and a word at the end on what ran."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+ACCEPTABLE = "kernel:"
+"""A skip whose reason begins so tells what the running kernel lacks; anything else could have been set up."""
+
+TESTS = Path(__file__).parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--complete",
+        action="store_true",
+        help=f"everything has to run: a test skipped for a reason that does not begin with {ACCEPTABLE!r} has failed",
+    )
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item):
+    outcome = yield
+    report = outcome.get_result()
+    if report.skipped and item.config.getoption("--complete") and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        if not reason.startswith(ACCEPTABLE):
+            report.outcome = "failed"
+            report.longrepr = f"skipped, but it has to run here: {reason}"
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector):
+    outcome = yield
+    report = outcome.get_result()
+    if report.skipped and collector.config.getoption("--complete"):
+        reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
+        reason = reason.removeprefix("Skipped: ")
+        if not reason.startswith(ACCEPTABLE):
+            report.outcome = "failed"
+            report.longrepr = f"skipped, but it has to run here: {reason}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How many of each suite ran."""
+    counts: dict[str, Counter[str]] = {}
+    for outcome in ("passed", "failed", "error", "skipped", "xfailed"):
+        for report in terminalreporter.stats.get(outcome, []):
+            if isinstance(report, pytest.TestReport):
+                suite = report.nodeid.removeprefix("tests/").split("/")[0]
+                counts.setdefault(suite, Counter())[outcome] += 1
+    if len(counts) > 1:
+        terminalreporter.section("suites")
+        for suite, outcomes in counts.items():
+            terminalreporter.write_line(f"{suite:10} {', '.join(f'{n} {name}' for name, n in outcomes.items())}")

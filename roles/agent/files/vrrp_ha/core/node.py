@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from heapq import heappop, heappush
+from itertools import count
 
 from ..wire import icmpv6, ipv6, vrrp
 from ..wire.errors import WireError
@@ -48,7 +49,7 @@ class Node:
     ) -> None:
         self.settings = settings
         self.counters: Counter[str] = Counter()
-        self._epoch = epoch
+        self._numbers = count(epoch << 32)  # of authenticated messages: none is used twice, whatever comes and goes
         self._links: dict[str, LinkUp] = {}
         self._stopping = False
         self._virtual_has: dict[int, VirtualHa] = {}
@@ -238,7 +239,7 @@ class Node:
         yield from self._with(virtual_ha, virtual_ha.stop(now))
 
     def _add(self, settings: VirtualHaSettings, bindings: Iterable[Binding], drained: bool) -> VirtualHa:
-        virtual_ha = VirtualHa(settings, self.settings, self._epoch, bindings, drained)
+        virtual_ha = VirtualHa(settings, self.settings, self._numbers, bindings, drained)
         self._virtual_has[settings.vrid] = virtual_ha
         self._by_address.update((address, virtual_ha) for address in settings.addresses)
         return virtual_ha

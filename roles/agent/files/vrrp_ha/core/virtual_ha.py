@@ -66,7 +66,12 @@ class VirtualHa:
     """A member's part in one virtual router; in plain VRRP (MIPv6_HA_Mode false) only the election matters."""
 
     def __init__(
-        self, settings: VirtualHaSettings, node: NodeSettings, epoch: int, restored: Iterable[Binding], drained: bool
+        self,
+        settings: VirtualHaSettings,
+        node: NodeSettings,
+        numbers: Iterator[int],
+        restored: Iterable[Binding],
+        drained: bool,
     ) -> None:
         self.settings = settings
         self.node = node
@@ -78,7 +83,7 @@ class VirtualHa:
         self.link: LinkUp | None = None
         self.stopping = False
         self.alarm: str | None = None
-        self._epoch = epoch
+        self._numbers = numbers
         self._election: Election | None = None
         self._sync: BcSync | None = None
         self._registration = Registration(settings, node.mobile_node_keys, self.cache, node.replay_window_us)
@@ -197,9 +202,7 @@ class VirtualHa:
             self._retry_at = None
             if self.link and not self._election:
                 yield from self._start(now)
-        expiry = self.cache.next_expiry()
-        if expiry is not None and expiry <= now:
-            expired = self.cache.expire(now)
+        if expired := self.cache.expire(now):
             yield RemoveBindings(self.settings.vrid, expired)
             self.counters["bindings_expired"] += len(expired)
             if self.serving:
@@ -278,10 +281,11 @@ class VirtualHa:
         assert self.link
         settings = self.settings
         self._election = Election(settings, self.link.link_local)
-        if settings.mipv6_ha_mode:
-            self._sync = BcSync(
-                self.cache, settings, self.node.sync, self.link.link_local, self.link.mtu, self._epoch
-            )
+        if self._sync:
+            self._sync.attach(self.link.link_local, self.link.mtu)
+        elif settings.mipv6_ha_mode:
+            link = self.link
+            self._sync = BcSync(self.cache, settings, self.node.sync, link.link_local, link.mtu, self._numbers)
         hold = settings.mipv6_ha_mode and settings.is_owner and not self.drained
         priority = PriorityChanged(self.effective_priority)
         yield from self._drive(self._election.handle(priority, now), now)
@@ -290,7 +294,7 @@ class VirtualHa:
     def _lose_link(self, now: Instant) -> Iterator[object]:
         if self._election:
             yield from self._drive(self._election.handle(LinkLost(), now), now)
-        self._election = self._sync = None
+        self._election = None
         self._role = (State.INITIALIZE, None)
 
     def _drive(self, effects: Iterable[object], now: Instant) -> Iterator[object]:

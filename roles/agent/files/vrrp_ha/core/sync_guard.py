@@ -1,0 +1,63 @@
+# Copyright: the mip6.vrrp_ha developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who may take part in the synchronisation of a virtual HA: allowed members, authenticators, fresh counters.
+
+Seals what is sent and opens what was received (DESIGN "Authenticity"). Whether an honest member is the one to be
+listened to is not decided here. With no key, the draft's bare messages are sent and accepted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from ..wire import bc_sync as wire
+from ..wire.errors import WireError
+from .settings import VirtualHaSettings
+from .types import Address, text
+
+
+class SyncGuard:
+    """One member's seal on its messages, and its view of everybody else's.
+
+    `numbers` are this member's message numbers: 64 bits, each greater than all before it, also across a restart of the
+    agent (hence an epoch in the upper 32). accepted_keys, by key id: what others may use besides our own.
+    """
+
+    def __init__(
+        self,
+        settings: VirtualHaSettings,
+        local_address: Address,
+        numbers: Iterator[int],
+        accepted_keys: Mapping[int, bytes] | None = None,
+    ) -> None:
+        self.local_address = local_address
+        self._numbers = numbers
+        self._last_heard: dict[Address, int] = {}
+        self.reconfigure(settings, accepted_keys)
+
+    def reconfigure(self, settings: VirtualHaSettings, accepted_keys: Mapping[int, bytes] | None = None) -> None:
+        """Another key, other members; what was heard before is still not heard again."""
+        self._key = settings.sync_key
+        own = {self._key.key_id: self._key.key} if self._key else {}
+        self._accepted_keys = own | dict(accepted_keys or {})
+        addresses = [member.address for member in settings.members]
+        pinned = {address for address in addresses if address is not None}
+        self._allowed = pinned if pinned and len(pinned) == len(addresses) else None
+
+    def seal(self, payload: bytes) -> bytes:
+        """The payload as it may leave this member."""
+        if self._key is None:
+            return payload
+        return wire.sign(payload, self.local_address, self._key.key_id, self._key.key, next(self._numbers))
+
+    def open(self, payload: bytes, source: Address) -> bytes:
+        """The message in a payload from an allowed and honest member; WireError if it is none or is an old one."""
+        if self._allowed is not None and source not in self._allowed:
+            raise WireError("sync_not_member", text(source))
+        if self._key is None:
+            return payload
+        body, counter = wire.verify(payload, source, self._accepted_keys)
+        if counter <= self._last_heard.get(source, -1):
+            raise WireError("sync_replayed", f"message {counter} from {text(source)}")
+        self._last_heard[source] = counter
+        return body

@@ -1,0 +1,213 @@
+# Copyright: the mip6.vrrp_ha developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the calls of the control protocol do. Each is a generator of pieces of JSON, so that a long answer is made
+between other work; arguments are checked before the first piece."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..core.types import (
+    FLAG_ACKNOWLEDGE,
+    FLAG_HOME_REGISTRATION,
+    FLAG_KEY_MANAGEMENT,
+    FLAG_LINK_LOCAL,
+    SECOND,
+    Address,
+    Binding,
+    Instant,
+    packed,
+    text,
+)
+from .clock import monotonic
+from .config import ConfigurationError
+from .control import END, Answer, CallError, Json, Request
+
+if TYPE_CHECKING:
+    from .agent import Agent
+
+_SCAN = 1000  # cache entries looked at in one piece
+_BATCH = 50  # bindings or virtual HAs written in one piece
+MOST_BINDINGS = 10_000
+MOST_EVENTS = 1000
+_FLAGS = (
+    ("A", FLAG_ACKNOWLEDGE),
+    ("H", FLAG_HOME_REGISTRATION),
+    ("L", FLAG_LINK_LOCAL),
+    ("K", FLAG_KEY_MANAGEMENT),
+)
+
+
+class Calls:
+    """The table of calls, and one method for each."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self._reading: dict[str, Callable[[Json], Answer]] = {
+            "status": self._status,
+            "bindings": self._bindings,
+            "events": self._events,
+        }
+        self._changing: dict[str, Callable[[Json], Answer]] = {
+            "drain": self._drain,
+            "undrain": self._undrain,
+            "reload": self._reload,
+            "repair": self._repair,
+        }
+
+    def handle(self, request: Request) -> Answer:
+        """The answer to one request; CallError if there is none."""
+        if request.call in self._changing:
+            if not request.peer.may_change:
+                raise CallError("forbidden", f"'{request.call}' is for root", "Run it as root.")
+            return self._changing[request.call](request.arguments)
+        if request.call in self._reading:
+            return self._reading[request.call](request.arguments)
+        known = ", ".join([*self._reading, *self._changing])
+        raise CallError("unknown_call", f"there is no call '{request.call}'", f"Known are: {known}.")
+
+    # --- reading -------------------------------------------------------------------------------------------
+
+    def _status(self, _arguments: Json) -> Answer:
+        status = self._agent.status()
+        virtual_has = status.pop("virtual_has")
+        assert isinstance(virtual_has, list)
+        yield json.dumps(status)[:-1] + ', "virtual_has": ['
+        for start in range(0, len(virtual_has), _BATCH):
+            yield (", " if start else "") + json.dumps(virtual_has[start : start + _BATCH])[1:-1]
+        yield "]}"
+
+    def _bindings(self, arguments: Json) -> Answer:
+        vrid = arguments.get("vrid")
+        if not isinstance(vrid, int) or isinstance(vrid, bool):
+            raise CallError("bad_request", "'vrid' is required", "Give the number of a virtual HA.")
+        self._check_known([vrid])
+        limit = _number(arguments, "limit", 100, MOST_BINDINGS)
+        after = _address(arguments, "after")
+        home_address = _address(arguments, "home_address")
+        cache = self._agent.node.bindings(vrid)
+        start: Json = {"vrid": vrid, "total": len(cache), "digest": f"{cache.digest:016x}"}
+        opening = json.dumps(start)[:-1] + ', "bindings": ['
+        if home_address is not None:
+            found = cache.get(home_address)
+            now = monotonic()
+            yield opening + (json.dumps(_binding(found, now)) if found else "") + '], "next": null}'
+            return
+        yield opening
+        chosen: list[tuple[Address, Binding]] = []
+        more = False
+        place: int | None = 0
+        while place is not None:
+            batch, place = cache.chunk(place, _SCAN)
+            bound = chosen[-1][0] if len(chosen) >= limit else None
+            wanted = [
+                (b.home_address, b)
+                for b in batch
+                if (after is None or b.home_address > after) and (bound is None or b.home_address < bound)
+            ]
+            more = more or (bound is not None and any(after is None or b.home_address > after for b in batch))
+            chosen = sorted([*chosen, *wanted], key=_first)
+            more = more or len(chosen) > limit
+            del chosen[limit:]
+            yield ""
+        for i in range(0, len(chosen), _BATCH):
+            now = monotonic()
+            lines = [json.dumps(_binding(binding, now)) for _address, binding in chosen[i : i + _BATCH]]
+            yield (", " if i else "") + ", ".join(lines)
+        following = json.dumps(text(chosen[-1][0])) if more and chosen else "null"
+        yield f'], "next": {following}}}'
+
+    def _events(self, arguments: Json) -> Answer:
+        journal = self._agent.journal
+        limit = _number(arguments, "limit", 100, MOST_EVENTS)
+        after = _number(arguments, "after", max(0, journal.last - limit), None, least=0)
+        follow = arguments.get("follow", False)
+        while True:
+            events = journal.after(after, limit)
+            if events or not follow:
+                number = events[-1]["number"] if events else after
+                assert isinstance(number, int)
+                after = number
+                yield json.dumps({"events": events, "last": journal.last})
+                yield END
+            if not follow:
+                return
+            if not events:
+                yield None
+
+    # --- changing ------------------------------------------------------------------------------------------
+
+    def _drain(self, arguments: Json) -> Answer:
+        vrids = self._vrids(arguments)
+        yield json.dumps({"changed": self._agent.drain(vrids)})
+
+    def _undrain(self, arguments: Json) -> Answer:
+        vrids = self._vrids(arguments)
+        yield json.dumps({"changed": self._agent.undrain(vrids)})
+
+    def _reload(self, _arguments: Json) -> Answer:
+        try:
+            result = self._agent.reload()
+        except ConfigurationError as error:
+            problems = [{"path": p.path, "message": p.message, "remedy": p.remedy} for p in error.problems]
+            message = "; ".join(f"{p.path}: {p.message}" for p in error.problems)
+            remedy = "Nothing was changed. Correct the files (vrrp-ha check shows the same) and reload again."
+            raise CallError("bad_config", message, remedy, problems=problems) from None
+        yield json.dumps(result)
+
+    def _repair(self, _arguments: Json) -> Answer:
+        yield json.dumps({"repaired": self._agent.repair()})
+
+    # --- arguments -----------------------------------------------------------------------------------------
+
+    def _vrids(self, arguments: Json) -> tuple[int, ...]:
+        vrids = arguments.get("vrids")
+        if vrids is None:
+            return self._agent.node.vrids
+        if not isinstance(vrids, list) or not all(type(vrid) is int for vrid in vrids):
+            raise CallError("bad_request", "'vrids' must be a list of numbers", "Leave it out for all.")
+        self._check_known(vrids)
+        return tuple(vrids)
+
+    def _check_known(self, vrids: list[int]) -> None:
+        known = self._agent.node.vrids
+        for vrid in vrids:
+            if vrid not in known:
+                there = ", ".join(map(str, sorted(known))) or "none"
+                raise CallError("unknown_vrid", f"no virtual HA here has VRID {vrid}", f"Configured: {there}.")
+
+
+def _first(entry: tuple[Address, Binding]) -> Address:
+    return entry[0]
+
+
+def _number(arguments: Json, name: str, default: int, most: int | None, least: int = 1) -> int:
+    value = arguments.get(name)
+    if value is None:
+        return default
+    if type(value) is not int or value < least or (most is not None and value > most):
+        bounds = f"{least} to {most}" if most is not None else f"at least {least}"
+        raise CallError("bad_request", f"'{name}' must be a number, {bounds}", "Correct or leave it out.")
+    return value
+
+
+def _address(arguments: Json, name: str) -> Address | None:
+    value = arguments.get(name)
+    if value is None:
+        return None
+    try:
+        return packed(str(value))
+    except ValueError:
+        raise CallError("bad_request", f"'{name}' is not an IPv6 address", "Write it as in 2001:db8::1.") from None
+
+
+def _binding(binding: Binding, now: Instant) -> Json:
+    return {
+        "home_address": text(binding.home_address),
+        "care_of_address": text(binding.care_of_address),
+        "sequence": binding.sequence,
+        "flags": "".join(letter for letter, bit in _FLAGS if binding.flags & bit),
+        "remaining_s": max(0, binding.expires - now) / SECOND,
+    }

@@ -1,0 +1,175 @@
+# Copyright: the mip6.vrrp_ha developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the packet sockets let through, as classic BPF programs.
+
+The kernel decides for each packet of the host, so that none but those that the agent is for ever reaches Python.
+Offsets count from the IPv6 header (the sockets are SOCK_DGRAM). A load beyond the end of a packet drops it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import socket
+import struct
+from collections.abc import Iterable
+
+from ..core.types import Address
+
+_SO_ATTACH_FILTER = 26
+_MOST_INSTRUCTIONS = 4096
+
+_ETH_P_IPV6 = 0x86DD
+_PACKET_OTHERHOST = 3
+_ANCILLARY = 0xFFFFF000  # SKF_AD_OFF: what follows is not in the packet
+_PROTOCOL, _PACKET_TYPE, _INTERFACE, _VLAN_PRESENT = 0, 4, 8, 48
+
+# Where things are in a packet without extension headers.
+_NEXT_HEADER, _HOP_LIMIT, _DESTINATION, _UPPER = 6, 7, 24, 40
+_VRRP, _ICMPV6, _MOBILITY, _DESTINATION_OPTIONS, _HOP_BY_HOP = 112, 58, 135, 60, 0
+_NEIGHBOR_SOLICITATION, _DHAAD_REQUEST, _PREFIX_SOLICITATION = 135, 144, 146
+_VRRP_ADVERTISEMENT = 1
+_LOOPBACK_INDEX = 1
+
+Instruction = tuple[int, int | str, int | str, int]  # code, jump if true, jump if false (labels), operand
+
+
+class Program:
+    """A small assembler: conditional jumps name labels, which must stand further down."""
+
+    def __init__(self) -> None:
+        self._code: list[Instruction] = []
+        self._labels: dict[str, int] = {}
+
+    def label(self, name: str) -> None:
+        """What follows is known by this name."""
+        self._labels[name] = len(self._code)
+
+    def load_byte(self, offset: int) -> None:
+        """A := the octet at an offset."""
+        self._code.append((0x30, 0, 0, offset))
+
+    def load_word(self, offset: int) -> None:
+        """A := four octets at an offset, network order."""
+        self._code.append((0x20, 0, 0, offset))
+
+    def load_ancillary(self, what: int) -> None:
+        """A := something the kernel knows of the packet."""
+        self._code.append((0x20, 0, 0, _ANCILLARY + what))
+
+    def mask(self, bits: int) -> None:
+        """A := A and bits."""
+        self._code.append((0x54, 0, 0, bits))
+
+    def if_equal(self, value: int, then: str = "", otherwise: str = "") -> None:
+        """Jump if A is the value (no label: go on)."""
+        self._code.append((0x15, then, otherwise, value))
+
+    def jump(self, label: str) -> None:
+        """Go on at a label, however far away."""
+        self._code.append((0x05, label, 0, 0))
+
+    def result(self, accept: bool) -> None:
+        """The end: the whole packet or none of it."""
+        self._code.append((0x06, 0, 0, 0x40000 if accept else 0))
+
+    def assemble(self) -> bytes:
+        """struct sock_filter[]."""
+        result = []
+        for i, (code, true, false, operand) in enumerate(self._code):
+            if code == 0x05:
+                result.append(struct.pack("=HBBI", code, 0, 0, self._labels[str(true)] - i - 1))
+                continue
+            jumps = [self._labels[j] - i - 1 if isinstance(j, str) and j else 0 for j in (true, false)]
+            result.append(struct.pack("=HBBI", code, *jumps, operand))
+        return b"".join(result)
+
+
+def _received_here() -> Program:
+    """The packet was for this host, or for all, on the very interface (no VLAN on top of it)."""
+    program = Program()
+    program.load_ancillary(_PROTOCOL)
+    program.if_equal(_ETH_P_IPV6, otherwise="drop")
+    program.load_ancillary(_VLAN_PRESENT)
+    program.if_equal(0, otherwise="drop")
+    program.load_ancillary(_PACKET_TYPE)
+    program.if_equal(_PACKET_OTHERHOST, then="drop")
+    program.load_byte(_NEXT_HEADER)
+    return program
+
+
+def advertisements() -> bytes:
+    """VRRP messages of type 1 and nothing else: they never wait behind anything."""
+    program = _received_here()
+    program.if_equal(_VRRP, otherwise="drop")
+    program.load_byte(_UPPER)
+    program.mask(0x0F)
+    program.if_equal(_VRRP_ADVERTISEMENT, otherwise="drop")
+    program.result(accept=True)
+    program.label("drop")
+    program.result(accept=False)
+    return program.assemble()
+
+
+def home_link() -> bytes:
+    """Every other VRRP message, and multicast Neighbor Solicitations."""
+    program = _received_here()
+    program.if_equal(_VRRP, then="vrrp")
+    program.if_equal(_ICMPV6, otherwise="drop")
+    program.load_byte(_UPPER)
+    program.if_equal(_NEIGHBOR_SOLICITATION, otherwise="drop")
+    program.load_byte(_DESTINATION)
+    program.if_equal(0xFF, then="accept", otherwise="drop")
+    program.label("vrrp")
+    program.load_byte(_UPPER)
+    program.mask(0x0F)
+    program.if_equal(_VRRP_ADVERTISEMENT, then="drop")
+    program.label("accept")
+    program.result(accept=True)
+    program.label("drop")
+    program.result(accept=False)
+    return program.assemble()
+
+
+def signalling(addresses: Iterable[Address]) -> bytes:
+    """Unicast to this host: mobility signalling to one of the addresses; Neighbor Solicitations to any."""
+    program = Program()
+    program.load_ancillary(_PACKET_TYPE)
+    program.if_equal(_PACKET_OTHERHOST, then="drop")
+    program.load_ancillary(_INTERFACE)
+    program.if_equal(_LOOPBACK_INDEX, then="drop")
+    program.load_byte(_DESTINATION)
+    program.if_equal(0xFF, then="drop")
+    program.load_byte(_NEXT_HEADER)
+    program.if_equal(_ICMPV6, then="icmpv6")
+    for header in (_DESTINATION_OPTIONS, _HOP_BY_HOP):
+        program.if_equal(header, then="to-us")
+    program.if_equal(_MOBILITY, then="to-us", otherwise="drop")
+    program.label("icmpv6")
+    program.load_byte(_UPPER)
+    program.if_equal(_DHAAD_REQUEST, then="to-us")
+    program.if_equal(_PREFIX_SOLICITATION, then="to-us")
+    program.if_equal(_NEIGHBOR_SOLICITATION, otherwise="drop")
+    program.load_byte(_HOP_LIMIT)
+    program.if_equal(255, otherwise="drop")
+    program.result(accept=True)
+    program.label("drop")  # near enough for the jumps above; the addresses may be many
+    program.result(accept=False)
+    program.label("to-us")
+    for i, address in enumerate(sorted(set(addresses))):
+        words = struct.unpack("!4I", address)
+        for word in (3, 2, 1, 0):  # the last differs most
+            program.load_word(_DESTINATION + 4 * word)
+            program.if_equal(words[word], otherwise=f"not-{i}")
+        program.result(accept=True)
+        program.label(f"not-{i}")
+    program.result(accept=False)
+    return program.assemble()
+
+
+def attach(sock: socket.socket, program: bytes) -> None:
+    """Let the kernel apply the program to the socket from now on, in place of an earlier one."""
+    count = len(program) // 8
+    if count > _MOST_INSTRUCTIONS:
+        raise ValueError(f"a filter of {count} instructions is too long for the kernel")
+    buffer = ctypes.create_string_buffer(program)
+    sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", count, ctypes.addressof(buffer)))

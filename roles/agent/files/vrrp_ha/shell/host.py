@@ -1,0 +1,233 @@
+# Copyright: the mip6.vrrp_ha developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The host as the loop sees it: packets that arrived, links that changed, and effects carried out in order.
+
+A refused effect becomes an EffectFailed, never an exception; a frame that could not be sent is counted and
+forgotten, as it would be if the link had lost it.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections import Counter
+from collections.abc import Callable, Iterator
+from ipaddress import IPv6Network
+
+from ..core.effects import (
+    Activate,
+    ConfirmInstalled,
+    Deactivate,
+    InstallBindings,
+    RemoveBindings,
+    Report,
+    SendFrame,
+    SendPacket,
+    SetUp,
+    TearDown,
+)
+from ..core.events import EffectFailed, LinkDown, LinkUp
+from ..core.settings import NodeSettings, VirtualHaSettings
+from ..core.types import Address
+from .config import ShellSettings, home_agents_anycast
+from .dataplane import DataPlane, DataPlaneError
+from .journal import Journal
+from .links import LinkMonitor, macvlan_name
+from .sockets import HomeLinkSockets, Received, RoutedSender, SignallingSocket
+
+_ETHERTYPE = b"\x86\xdd"
+
+
+class Host:
+    """Owns every socket but the control socket's; `watch` registers descriptors with the loop."""
+
+    def __init__(self, settings: ShellSettings, journal: Journal, watch: Callable[[int], None]) -> None:
+        self.counters: Counter[str] = Counter()
+        self.failures: dict[tuple[int, str], str] = {}
+        self.links: dict[str, LinkUp] = {}
+        self.dataplane = DataPlane(settings.first_table, settings.decapsulation_table)
+        self._journal = journal
+        self._watch = watch
+        self._monitor = LinkMonitor()
+        self._sockets: dict[str, HomeLinkSockets] = {}
+        self._signalling = SignallingSocket()
+        self._routed = RoutedSender()
+        self._virtual_has: dict[int, VirtualHaSettings] = {}
+        watch(self._monitor.fileno())
+        watch(self._signalling.socket.fileno())
+
+    # --- coming and going ----------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Make the host ready; removes what a predecessor left behind."""
+        self.dataplane.start()
+
+    def stop(self) -> None:
+        """Leave no trace."""
+        self.dataplane.stop()
+        for sockets in self._sockets.values():
+            sockets.close()
+        self._monitor.close()
+        self._signalling.close()
+        self._routed.close()
+
+    def follow(self, settings: NodeSettings) -> list[LinkUp | LinkDown]:
+        """The links and addresses that matter from now on; returns the state of new links."""
+        addresses: set[Address] = set()
+        for virtual_ha in settings.virtual_has:
+            if virtual_ha.mipv6_ha_mode:
+                prefix = IPv6Network((virtual_ha.prefix, virtual_ha.prefix_length))
+                addresses.update(virtual_ha.addresses)
+                addresses.add(home_agents_anycast(prefix).packed)
+        base = {macvlan_name(v.vrid): v.interface for v in settings.virtual_has}
+        self._signalling.listen_for(addresses, base)
+        wanted = {v.interface for v in settings.virtual_has} | {v.interface for v in self._virtual_has.values()}
+        for name in [name for name in self._sockets if name not in wanted]:
+            self._leave(name)
+        return self._noted(self._monitor.watch(wanted))
+
+    # --- what arrived --------------------------------------------------------------------------------------
+
+    @property
+    def monitor_descriptor(self) -> int:
+        """Readable when link_events() has something to look at."""
+        return self._monitor.fileno()
+
+    def link_events(self) -> list[LinkUp | LinkDown]:
+        """What changed on the home links; their sockets are open by the time the node hears LinkUp."""
+        return self._noted(self._monitor.events())
+
+    def advertisements(self) -> Iterator[Received]:
+        """Every advertisement that is queued on any home link."""
+        for sockets in list(self._sockets.values()):
+            while received := sockets.advertisement():
+                yield received
+
+    def sources(self) -> list[Callable[[], Received | None]]:
+        """Where all other packets come from."""
+        return [*(sockets.other for sockets in self._sockets.values()), self._signalling.receive]
+
+    # --- what is to be done --------------------------------------------------------------------------------
+
+    def perform(self, effect: object) -> EffectFailed | None:
+        """Carry out one effect of the node."""
+        try:
+            match effect:
+                case SendFrame():
+                    self._send_frame(effect)
+                case InstallBindings(vrid=vrid, bindings=bindings):
+                    self.dataplane.install(vrid, bindings)
+                case RemoveBindings(vrid=vrid, bindings=bindings):
+                    self.dataplane.remove(vrid, bindings)
+                case SendPacket(packet=packet):
+                    self._send_packet(packet)
+                case ConfirmInstalled(vrid=vrid, token=token):
+                    self.dataplane.confirm(vrid, token)
+                case Report(level=level, kind=kind, vrid=number, fields=fields):
+                    self._journal.report(level, kind, number, fields)
+                case Activate(vrid=vrid):
+                    self.dataplane.activate(vrid)
+                    self._succeeded(vrid, "activate")
+                case Deactivate(vrid=vrid):
+                    self.dataplane.deactivate(vrid)
+                    self._succeeded(vrid, "deactivate")
+                case SetUp(virtual_ha=virtual_ha):
+                    self._virtual_has[virtual_ha.vrid] = virtual_ha
+                    self.dataplane.set_up(virtual_ha)
+                    self._succeeded(virtual_ha.vrid, "set_up")
+                case TearDown(vrid=vrid):
+                    self._virtual_has.pop(vrid, None)
+                    self.failures = {key: reason for key, reason in self.failures.items() if key[0] != vrid}
+                    self.dataplane.tear_down(vrid)
+                case _:
+                    raise AssertionError(f"the shell knows no effect {effect!r}")
+        except DataPlaneError as error:
+            return self.failed(error)
+        return None
+
+    def failed(self, error: DataPlaneError) -> EffectFailed:
+        """Note what the kernel refused."""
+        key = (error.vrid, error.effect)
+        if self.failures.get(key) != error.reason:
+            fields = {"effect": error.effect, "reason": error.reason}
+            self._journal.report("error", "effect_failed", error.vrid or None, fields)
+        self.failures[key] = error.reason
+        return EffectFailed(error.vrid, error.effect, error.reason)
+
+    def repair(self) -> list[str]:
+        """Make the kernel's state what it should be; says what was not."""
+        repaired = self.dataplane.reconcile()
+        self.failures.clear()
+        return repaired
+
+    # --- inside --------------------------------------------------------------------------------------------
+
+    def _succeeded(self, vrid: int, effect: str) -> None:
+        if self.failures:
+            self.failures.pop((vrid, effect), None)
+
+    def _send_frame(self, effect: SendFrame) -> None:
+        virtual_ha = self._virtual_has[effect.vrid]
+        sockets = self._sockets.get(virtual_ha.interface)
+        if sockets is None:
+            self.counters["frames_not_sent"] += 1
+            return
+        source = virtual_ha.virtual_mac if effect.virtual_mac else self.links[virtual_ha.interface].mac
+        try:
+            sockets.send(effect.destination_mac + source + _ETHERTYPE + effect.packet)
+        except OSError as error:
+            self._not_sent("frames_not_sent", error, virtual_ha.interface)
+
+    def _send_packet(self, packet: bytes) -> None:
+        try:
+            self._routed.send(packet)
+        except OSError as error:
+            self._not_sent("packets_not_sent", error, "routed")
+
+    def _not_sent(self, counter: str, error: OSError, where: str) -> None:
+        self.counters[counter] += 1
+        self._journal.report("debug", counter, None, {"where": where, "reason": error.strerror})
+
+    def _noted(self, events: list[LinkUp | LinkDown]) -> list[LinkUp | LinkDown]:
+        result: list[LinkUp | LinkDown] = []
+        told = {event.interface for event in events}
+        for event in events:
+            if isinstance(event, LinkDown):
+                self._leave(event.interface)
+                result.append(event)
+            else:
+                result.extend(self._enter(event))
+        # An interface that went and came back between two looks is another one, though nothing about it changed.
+        for name, sockets in list(self._sockets.items()):
+            if name not in told and not sockets.current():
+                link = self.links[name]
+                self._leave(name)
+                result += [LinkDown(name), *self._enter(link)]
+        return result
+
+    def _enter(self, event: LinkUp) -> list[LinkUp | LinkDown]:
+        name = event.interface
+        sockets = self._sockets.get(name)
+        replaced = sockets is not None and not sockets.current()
+        if replaced:
+            self._leave(name)
+        if name not in self._sockets:
+            try:
+                self._sockets[name] = HomeLinkSockets(name)
+            except OSError as error:
+                # Gone again: the monitor will tell. Anything else is for the operator.
+                level = "debug" if error.errno in (errno.ENODEV, errno.ENXIO) else "error"
+                self._journal.report(level, "link_unusable", None, {"interface": name, "reason": str(error)})
+                return [LinkDown(name)]
+            self._watch(self._sockets[name].advertisements.fileno())
+            self._watch(self._sockets[name].others.fileno())
+        self.links[name] = event
+        fields = {"interface": name, "link_local": event.link_local, "mtu": event.mtu}
+        self._journal.report("info", "link_up", None, fields)
+        return [LinkDown(name), event] if replaced else [event]
+
+    def _leave(self, name: str) -> None:
+        sockets = self._sockets.pop(name, None)
+        if sockets:
+            sockets.close()  # epoll forgets a closed descriptor by itself
+        if self.links.pop(name, None):
+            self._journal.report("warning", "link_down", None, {"interface": name})

@@ -60,7 +60,7 @@ class Attempt:
     timestamp: int = 0
     sent_at: float = 0.0
     tries: int = 0
-    heeded: bool = False
+    heeded: set[int] = field(default_factory=set)  # statuses
     clock_offset: int = 0  # NTP units, learnt from an answer 144
     answer: binding.Acknowledgement | None = None
 
@@ -151,19 +151,26 @@ class Run:
         if problem := self._judge(answer, attempt, mh):
             self.wrong[problem] += 1
             return
-        if not self.args.no_heed and not attempt.heeded:
-            if answer.status == SEQUENCE_OUT_OF_WINDOW:
-                attempt.sequence = (answer.sequence + 1) & 0xFFFF
-                attempt.heeded = True
-            elif answer.status == ID_MISMATCH and answer.timestamp is not None:
-                attempt.clock_offset = answer.timestamp - attempt.timestamp
-                attempt.sequence = (attempt.sequence + 1) & 0xFFFF
-                attempt.heeded = True
-            if attempt.heeded:
-                self._send(answer.home)
-                return
+        if not self.args.no_heed and self._heeds(answer, attempt):
+            self._send(answer.home)
+            return
         attempt.answer = answer
         self.latencies.append((now - attempt.sent_at) * 1e3)
+
+    def _heeds(self, answer: binding.Acknowledgement, attempt: Attempt) -> bool:
+        """Learn from a refusal, once from each kind; whether there was something to learn."""
+        if answer.status in attempt.heeded:
+            return False
+        attempt.heeded.add(answer.status)
+        if answer.status == SEQUENCE_OUT_OF_WINDOW:
+            attempt.sequence = (answer.sequence + 1) & 0xFFFF
+            return True
+        if answer.status == ID_MISMATCH and answer.timestamp is not None:
+            # An offset from before is in the timestamp already, so this one comes on top.
+            attempt.clock_offset += answer.timestamp - attempt.timestamp
+            attempt.sequence = (attempt.sequence + 1) & 0xFFFF
+            return True
+        return False
 
     def _judge(self, answer: binding.Acknowledgement, attempt: Attempt, mh: bytes) -> str:
         """What is wrong with an acknowledgement; nothing if it is what a mobile node may believe."""

@@ -128,10 +128,10 @@ class Node:
                 for virtual_ha in self._on(interface):
                     yield from self._with(virtual_ha, virtual_ha.link_down(now))
             case BindingsInstalled(vrid=vrid, token=token):
-                if virtual_ha := self._virtual_has.get(vrid):
+                for virtual_ha in self._named((vrid,)):
                     yield from self._with(virtual_ha, virtual_ha.installed(token, now))
             case EffectFailed(vrid=vrid, effect="activate", reason=reason):
-                if virtual_ha := self._virtual_has.get(vrid):
+                for virtual_ha in self._named((vrid,)):
                     yield from self._with(virtual_ha, virtual_ha.activation_failed(reason, now))
             case EffectFailed(vrid=vrid, effect=effect):
                 self.counters[f"failed.{effect}"] += 1

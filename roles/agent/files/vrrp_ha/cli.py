@@ -23,7 +23,7 @@ _EPILOG = """\
 exit codes:
   0  done
   1  it failed: problems found, no agent, or an agent that says no (the message says why and what to do)
-  2  the command line is wrong, or there is nothing to decode
+  2  the command line is wrong; run: so is the configuration; decode: there is nothing to decode
 
 The control socket is the one of --socket, else the one in --config, else that in /etc/vrrp-ha/agent.json,
 else /run/vrrp-ha/control.sock.

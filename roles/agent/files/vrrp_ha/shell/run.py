@@ -14,13 +14,13 @@ from .state import StateDirectory, StateError
 
 
 def run(path: str, *, verbose: bool) -> int:
-    """The exit code of the agent: 0 when it was told to stop, 1 when it could not start."""
+    """The exit code: 0 when it was told to stop, 2 for a bad configuration, 1 when it could not go on."""
     try:
         configuration = load(path)
     except ConfigurationError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)
-        return 1
+        return 2
     from .agent import Agent  # the whole of the agent: not for those who only see a typing error
 
     journal = Journal(verbose=verbose, under_systemd=logs_to_journald())

@@ -13,7 +13,6 @@ Advice is given: bindings survive on stable storage (section 10.3.1).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ..wire import ipv6, mobility
@@ -91,18 +90,24 @@ class Registration:
     def __init__(
         self,
         virtual_ha: VirtualHaSettings,
-        keys: Iterable[MobileNodeKey],
+        keys: tuple[MobileNodeKey, ...],
         cache: BindingCache,
         replay_window_us: int,
     ) -> None:
         self._cache = cache
         self._replay = ReplayGuard(replay_window_us)
+        self._given_keys: tuple[MobileNodeKey, ...] = ()
+        self._keys = KeyRing()
         self.reconfigure(virtual_ha, keys, replay_window_us)
 
-    def reconfigure(self, virtual_ha: VirtualHaSettings, keys: Iterable[MobileNodeKey], replay_window_us: int) -> None:
+    def reconfigure(
+        self, virtual_ha: VirtualHaSettings, keys: tuple[MobileNodeKey, ...], replay_window_us: int
+    ) -> None:
         """Use these settings from now on; the timestamps that were accepted stay known."""
         self._virtual_ha = virtual_ha
-        self._keys = KeyRing(keys)
+        if keys != self._given_keys:  # comparing takes a fifth of the time
+            self._given_keys = keys
+            self._keys = KeyRing(keys)
         self._replay.window_us = replay_window_us
         self._host_bits = 128 - virtual_ha.prefix_length
         self._prefix = int.from_bytes(virtual_ha.prefix, "big") >> self._host_bits

@@ -1,13 +1,22 @@
 # Copyright: the mip6.vrrp_ha developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""For all tests: what a skip may be, where everything has to run, and a word at the end on what ran."""
+"""For all tests: how hard Hypothesis tries, what a skip may be, where everything has to run, what ran in the end.
+
+VRRP_HA_HYPOTHESIS chooses the profile: fast (the default) for every run, deep for a night.
+"""
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("fast", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("deep", max_examples=5_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile(os.environ.get("VRRP_HA_HYPOTHESIS", "fast"))
 
 ACCEPTABLE = "kernel:"
 """A skip whose reason begins so tells what the running kernel lacks; anything else could have been set up."""

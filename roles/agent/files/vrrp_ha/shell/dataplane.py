@@ -151,8 +151,10 @@ class DataPlane:
         with _errors_of(vrid, "deactivate"):
             router.active = False
             gone = (errno.ENOENT, errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENODEV)
-            self._route.call(router.messages["unroute"], ignore=gone)
-            self._filter.call(router.messages["silence"], ignore=(errno.ENOENT,))
+            try:
+                self._route.call(router.messages["unroute"], ignore=gone)
+            finally:  # a Backup that goes on speaking would be the worst of failures
+                self._filter.call(router.messages["silence"], ignore=(errno.ENOENT,))
             self._route.call(router.messages["unaddress"], ignore=gone)
 
     def _macvlan(self, vha: VirtualHaSettings) -> tuple[int, bool]:

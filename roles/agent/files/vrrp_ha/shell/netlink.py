@@ -139,6 +139,8 @@ class Netlink:
 
     def transact(self, data: bytes) -> list[Failure]:
         """Send messages and return those that the kernel refused. Raises OSError when it took none of them."""
+        if not data:  # which the kernel would refuse
+            return []
         self._socket.send(data)
         return [
             Failure(number, _explanation(body, flags) or os.strerror(number), body[4:])

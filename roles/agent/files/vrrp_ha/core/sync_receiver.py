@@ -173,6 +173,8 @@ class SyncReceiver:
         silent_us = 2 * self.settings.digest_interval_us
         assert self._asked_at is not None
         answered = now >= self._following_since + silent_us and now >= self._asked_at + ASK_AGAIN_US
+        # Where digests are expected, a Master that said nothing at all did not answer; where not, it may have nothing.
+        answered = answered and (self._cache.seen_count > 0 or not self.settings.digest_interval_us)
         nothing_new = self._asks >= ROUNDS and self._cache.seen_count == self._seen_when_asked
         if answered and (nothing_new or self._asks >= ROUNDS_OF_BUSY_MASTER):
             yield from self._completed()

@@ -12,11 +12,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ansible import constants as C
+from ansible import constants
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-
-from ansible_collections.mip6.vrrp_ha.plugins.module_utils.checker import Refused, check
+from ansible_collections.mip6.vrrp_ha.plugins.module_utils.checker import RefusedError, check
 from ansible_collections.mip6.vrrp_ha.plugins.module_utils.spec import AGENT, without_none
 from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.release import Release, ReleaseError, collect
 from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.rendering import (
@@ -48,7 +47,7 @@ class ActionModule(ActionBase):
                 result = self._present(call, arguments, task_vars)
             else:
                 result = self._call(call, task_vars)
-        except (InputError, ReleaseError, Refused) as error:
+        except (InputError, ReleaseError, RefusedError) as error:
             raise AnsibleActionFail(str(error)) from error
         finally:
             self._remove_tmp_path(self._connection._shell.tmpdir)
@@ -61,19 +60,17 @@ class ActionModule(ActionBase):
             raise InputError("virtual_has", "is missing", "give the fleet's virtual HAs")
         host = task_vars["inventory_hostname"]
         virtual_has = arguments["virtual_has"]
-        keys = render_keys(
-            host, virtual_has, arguments.get("sync_keys", []), arguments.get("mobile_node_keys", [])
-        )
+        keys = render_keys(host, virtual_has, arguments.get("sync_keys", []), arguments.get("mobile_node_keys", []))
         config = render_config(host, virtual_has, arguments.get("settings", {}), with_keys=keys is not None)
         release = collect(FILES, _wheel_directories(arguments), arguments["python"])
         desired = dict(
             release=release.digest, config=config, unit=release.unit, sysctls=SYSCTLS, python=arguments["python"]
         )
-        call = dict(call, _desired=desired, _keys=keys)
+        prepared = dict(desired=desired, keys=keys)
 
-        result = self._call(call, task_vars)
+        result = self._call(dict(call, prepared=prepared), task_vars)
         if result.pop("release_missing", False):
-            result = self._call(dict(call, **self._transfer(release)), task_vars)
+            result = self._call(dict(call, prepared=dict(prepared, **self._transfer(release))), task_vars)
         if result.pop("unchecked", False):
             self._check_here(config, keys)
         warnings = unknown_members(virtual_has, set(task_vars["groups"]["all"]))
@@ -89,12 +86,12 @@ class ActionModule(ActionBase):
         """Put the release on the host as one archive in the task's own temporary directory."""
         directory = self._connection._shell.tmpdir or self._make_tmp_path()
         remote = self._connection._shell.join_path(directory, "release.tar.gz")
-        with tempfile.TemporaryDirectory(dir=C.DEFAULT_LOCAL_TMP) as place:
+        with tempfile.TemporaryDirectory(dir=constants.DEFAULT_LOCAL_TMP) as place:
             archive = Path(place) / "release.tar.gz"
             digest = release.archive(archive)
             self._transfer_file(str(archive), remote)
         self._fixup_perms2((directory, remote))
-        return {"_archive": remote, "_archive_digest": digest}
+        return {"archive": remote, "archive_digest": digest}
 
     def _check_here(self, config: dict[str, Any], keys: str | None) -> None:
         """Check mode on a host without the release: the same checker, on the controller."""
@@ -108,12 +105,12 @@ class ActionModule(ActionBase):
             return done.returncode, done.stdout, done.stderr
 
         try:
-            check(run, [sys.executable, "-m", "vrrp_ha"], config, keys, C.DEFAULT_LOCAL_TMP)
-        except Refused as refused:
+            check(run, [sys.executable, "-m", "vrrp_ha"], config, keys, constants.DEFAULT_LOCAL_TMP)
+        except RefusedError as refused:
             problems = refused.problems
             for secret in secrets(keys):
                 problems = [problem.replace(secret, "********") for problem in problems]
-            raise Refused(problems) from None
+            raise RefusedError(problems) from None
 
 
 def _wheel_directories(arguments: dict[str, Any]) -> list[Path]:

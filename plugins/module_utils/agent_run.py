@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 
 from . import host as paths
-from .checker import Refused, check
+from .checker import RefusedError, check
 from .configuration import parsed
 from .control import ControlError, Deadline
 from .deployment import Desired, Observed, Worker, diff, needs_check, plan, removal
@@ -24,7 +24,7 @@ def run(module, host, control_client):
         result = {"present": _present, "absent": _absent, "restarted": _restarted}[module.params["state"]](
             module, host, control_client
         )
-    except Refused as refused:
+    except RefusedError as refused:
         module.fail_json(msg=str(refused), problems=refused.problems)
     except (HostError, ControlError) as error:
         module.fail_json(msg=str(error))
@@ -32,11 +32,11 @@ def run(module, host, control_client):
 
 
 def _present(module, host, control_client):
-    wanted = module.params["_desired"]
-    if not wanted:
+    prepared = module.params["prepared"]
+    if not prepared:
         module.fail_json(msg="mip6.vrrp_ha.agent was called without its action on the controller; call it as a task")
-    desired = Desired(keys=module.params["_keys"], **wanted)
-    archive = module.params["_archive"]
+    desired = Desired(keys=prepared["keys"], **prepared["desired"])
+    archive = prepared["archive"]
     if desired.release not in host.releases() and not archive and not module.check_mode:
         return dict(changed=False, release_missing=True)
 
@@ -45,7 +45,7 @@ def _present(module, host, control_client):
     steps = plan(observed, desired)
     deferred = [step for step in steps if step.kind == "restart" and module.params["restart"] == "deferred"]
     steps = [step for step in steps if step not in deferred]
-    worker = Worker(host, control, observed, desired, (archive, module.params["_archive_digest"]))
+    worker = Worker(host, control, observed, desired, (archive, prepared["archive_digest"]))
     checkable = desired.release in observed.releases
 
     # The release comes first: its checker decides about the rest.

@@ -13,7 +13,7 @@ import tempfile
 from .configuration import text_of
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The agent would not take this configuration; problems says why, path by path."""
 
     def __init__(self, problems):
@@ -22,7 +22,7 @@ class Refused(Exception):
 
 
 def check(run, command, config, keys, directory=None):
-    """Raise Refused unless the agent takes the configuration (a document) with the keys (a text or None)."""
+    """Raise RefusedError unless the agent takes the configuration (a document) with the keys (a text or None)."""
     place = tempfile.mkdtemp(prefix="vrrp-ha-check-", dir=directory)  # 0700: the keys are in it
     try:
         config_path = _write(place, "agent.json", text_of(config))
@@ -31,7 +31,7 @@ def check(run, command, config, keys, directory=None):
             arguments += ["--keys", _write(place, "keys.json", keys)]
         rc, out, err = run(arguments + [config_path])
         if rc:
-            raise Refused(problems(out, err, place))
+            raise RefusedError(problems(out, err, place))
     finally:
         shutil.rmtree(place, ignore_errors=True)
 

@@ -23,7 +23,7 @@ def text_of(document):
 def meaning(value):
     """The same for any two spellings of one configuration: addresses parsed, 2 and 2.0 equal."""
     if isinstance(value, dict):
-        return dict((key, meaning(item)) for key, item in value.items())
+        return {key: meaning(item) for key, item in value.items()}
     if isinstance(value, list):
         return [meaning(item) for item in value]
     if isinstance(value, str) and ":" in value:
@@ -78,13 +78,11 @@ def masked_keys(text, other=None):
 
 
 def _keys_by_identity(document):
-    return dict(
-        (_identity(name, entry), entry.get("key")) for name in SECRET_LISTS for entry in document.get(name) or []
-    )
+    return {_identity(name, entry): entry.get("key") for name in SECRET_LISTS for entry in document.get(name) or []}
 
 
 def _identity(name, entry):
-    return json.dumps([name, meaning(dict((key, entry[key]) for key in entry if key != "key"))], sort_keys=True)
+    return json.dumps([name, meaning({key: entry[key] for key in entry if key != "key"})], sort_keys=True)
 
 
 def differences(before, after, path=""):
@@ -108,7 +106,7 @@ def differences(before, after, path=""):
 
 
 def _by_vrid(virtual_has):
-    return dict(("vrid={0}".format(entry.get("vrid")), entry) for entry in virtual_has)
+    return {"vrid={0}".format(entry.get("vrid")): entry for entry in virtual_has}
 
 
 def _short(value):
@@ -121,8 +119,8 @@ def merge(observed, wanted, state):
 
     What means the same keeps the spelling it has, so that nothing changes for a spelling.
     """
-    known = dict((entry["vrid"], entry) for entry in observed)
-    listed = dict((entry["vrid"], entry) for entry in wanted)
+    known = {entry["vrid"]: entry for entry in observed}
+    listed = {entry["vrid"]: entry for entry in wanted}
     if state == "deleted":
         return [entry for entry in observed if listed and entry["vrid"] not in listed]
     result = []

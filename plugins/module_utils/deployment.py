@@ -35,7 +35,7 @@ class Observed:
         self.releases = host.releases()
         self.current = (host.link_target(paths.CURRENT) or "").split("/")[-1] or None
         self.launcher = host.link_target(paths.LAUNCHER)
-        self.files = dict((path, host.read(path)) for path in paths.MODES)
+        self.files = {path: host.read(path) for path in paths.MODES}
         self.insecure = [path for path in paths.MODES if self.files[path] is not None and not host.is_secure(path)]
         service = host.service()
         self.active = service.get("ActiveState") in ("active", "reloading", "activating")
@@ -131,9 +131,7 @@ def _service_steps(observed, desired):
 def restart_reasons(observed, desired):
     """Why a reload would not do."""
     reasons = []
-    if observed.running not in (None, desired.release):
-        reasons.append("the release")
-    elif observed.current != desired.release:
+    if observed.running not in (None, desired.release) or observed.current != desired.release:
         reasons.append("the release")
     if observed.status is None:
         reasons.append("an agent that does not answer")
@@ -161,7 +159,7 @@ def _prune_steps(observed, desired):
 def needs_check(steps):
     """Whether the agent's checker must agree before the steps are done."""
     return any(
-        step.kind in ("install", "switch") or step.kind == "write" and step.subject in (paths.CONFIG, paths.KEYS)
+        step.kind in ("install", "switch") or (step.kind == "write" and step.subject in (paths.CONFIG, paths.KEYS))
         for step in steps
     ) or any(step.kind == "remove" for step in steps)
 
@@ -212,8 +210,11 @@ class Worker:
         self._archive = archive
 
     def do(self, step):
-        """Do one step; HostError or ControlError if it cannot be done."""
-        getattr(self, "_" + step.kind)(step.subject)
+        """Do one step; HostError or ControlError if it cannot be done.
+
+        A reload returns the settings that take a restart; everything else returns nothing.
+        """
+        return getattr(self, "_" + step.kind)(step.subject)
 
     def _add_user(self, _subject):
         self._host.add_user()
@@ -266,7 +267,7 @@ class Worker:
 
     def _reload(self, _subject):
         try:
-            self._control.call("reload")
+            return self._control.call("reload").get("restart_needed")
         except Exception:
             self._put_back()
             raise

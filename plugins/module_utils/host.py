@@ -236,7 +236,7 @@ class Host:
     def journal(self):
         """The last lines that the service logged."""
         arguments = ["journalctl", "--unit", SERVICE, "--lines", "8", "--no-pager", "--output", "cat"]
-        rc, out, err = self._run(arguments)
+        _rc, out, err = self._run(arguments)
         return " | ".join((out or err).strip().splitlines()) or "nothing"
 
     # sysctls

@@ -62,7 +62,7 @@ def decide(config, vrid, master):
                 config.get("host"), vrid, known
             )
         )
-    members = dict((member["name"], member["priority"]) for member in own[0].get("members") or [])
+    members = {member["name"]: member["priority"] for member in own[0].get("members") or []}
     if not members:
         raise HostError("VRID {0} has no members in the configuration; deploy it with mip6.vrrp_ha.agent".format(vrid))
     if not master:
@@ -91,7 +91,7 @@ def _state(status, item):
         raise HostError(
             "the agent does not run VRID {0}, though it is configured; deploy the host again".format(item.vrid)
         )
-    return dict((name, entry.get(name)) for name in ("vrid", "state", "drained", "master", "effective_priority"))
+    return {name: entry.get(name) for name in ("vrid", "state", "drained", "master", "effective_priority")}
 
 
 def _await(timeout, control, wanted):

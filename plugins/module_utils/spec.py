@@ -74,6 +74,17 @@ AGENT = dict(
     wheels=dict(type="path"),
 )
 
+# What the action on the controller hands to the module on the host.
+PREPARED = dict(
+    type="dict",
+    options=dict(
+        desired=dict(type="dict"),
+        keys=dict(type="str", no_log=True),
+        archive=dict(type="path"),
+        archive_digest=dict(type="str", no_log=False),
+    ),
+)
+
 LOCATIONS = dict(
     config_file=dict(type="path", default="/etc/vrrp-ha/agent.json"),
     control_socket=dict(type="path", default="/run/vrrp-ha/control.sock"),
@@ -83,7 +94,7 @@ LOCATIONS = dict(
 def without_none(value):
     """The value without the options that were not given."""
     if isinstance(value, dict):
-        return dict((key, without_none(item)) for key, item in value.items() if item is not None)
+        return {key: without_none(item) for key, item in value.items() if item is not None}
     if isinstance(value, list):
         return [without_none(item) for item in value]
     return value

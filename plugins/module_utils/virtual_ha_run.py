@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 
 from . import host as paths
-from .checker import Refused, check
+from .checker import RefusedError, check
 from .configuration import differences, meaning, merge, parsed, text_of
 from .control import ControlError, Deadline
 from .health import unhealthy
@@ -20,7 +20,7 @@ def run(module, host, control):
     """Everything between the module's parameters and its result; exceptions become fail_json here alone."""
     try:
         result = _run(module, host, control)
-    except Refused as refused:
+    except RefusedError as refused:
         module.fail_json(msg=str(refused), problems=refused.problems)
     except (HostError, ControlError) as error:
         module.fail_json(msg=str(error))

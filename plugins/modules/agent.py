@@ -22,8 +22,10 @@ options:
   state:
     description:
       - V(present) brings the host to the desired state.
-      - V(absent) stops the agent and removes everything that V(present) made. Sysctls keep their values until the next boot.
-      - V(restarted) restarts the agent with what is on the host, and waits until it is healthy and holds its Masters' bindings.
+      - V(absent) stops the agent and removes everything that V(present) made. Sysctls keep their values until the
+        next boot.
+      - V(restarted) restarts the agent with what is on the host, and waits until it is healthy and holds its Masters'
+        bindings.
     type: str
     choices: [present, absent, restarted]
     default: present
@@ -100,7 +102,8 @@ options:
         type: bool
   settings:
     description:
-      - Settings of the agent outside its virtual HAs, as in its configuration file, for example C(first_table) and C(sync).
+      - Settings of the agent outside its virtual HAs, as in its configuration file, for example C(first_table) and
+        C(sync).
       - The agent's checker refuses what it does not know.
     type: dict
   sync_keys:
@@ -163,6 +166,23 @@ options:
       - The directory on the controller with the wheels that C(roles/agent/files/requirements.txt) asks for.
       - By default C(roles/agent/files/wheels) of the collection, then C(~/.cache/vrrp-ha/wheels).
     type: path
+  prepared:
+    description:
+      - What the controller's half of this module computed from the other options. Not for playbooks.
+    type: dict
+    suboptions:
+      desired:
+        description: What the host should be.
+        type: dict
+      keys:
+        description: The text of the keys file.
+        type: str
+      archive:
+        description: Where the release was put on the host.
+        type: path
+      archive_digest:
+        description: The SHA-256 of that archive.
+        type: str
 extends_documentation_fragment:
   - mip6.vrrp_ha.attributes
   - mip6.vrrp_ha.attributes.action_group
@@ -231,22 +251,15 @@ status:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.mip6.vrrp_ha.plugins.module_utils.agent_run import run
 from ansible_collections.mip6.vrrp_ha.plugins.module_utils.control import ControlClient
 from ansible_collections.mip6.vrrp_ha.plugins.module_utils.host import Host
-from ansible_collections.mip6.vrrp_ha.plugins.module_utils.spec import AGENT
+from ansible_collections.mip6.vrrp_ha.plugins.module_utils.spec import AGENT, PREPARED
 
 
 def main():
     """Do what the action on the controller computed."""
-    private = dict(
-        _desired=dict(type="dict"),
-        _keys=dict(type="str", no_log=True),
-        _archive=dict(type="path"),
-        _archive_digest=dict(type="str"),
-    )
-    module = AnsibleModule(argument_spec=dict(AGENT, **private), supports_check_mode=True)
+    module = AnsibleModule(argument_spec=dict(AGENT, prepared=PREPARED), supports_check_mode=True)
     run(module, Host(module.run_command), ControlClient)
 
 

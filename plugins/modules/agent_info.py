@@ -70,7 +70,6 @@ master_of:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.mip6.vrrp_ha.plugins.module_utils.configuration import parsed
 from ansible_collections.mip6.vrrp_ha.plugins.module_utils.control import ControlClient, ControlError
 from ansible_collections.mip6.vrrp_ha.plugins.module_utils.health import masters_of

@@ -12,8 +12,8 @@ short_description: Compare what a whole fleet of home agents reports with what i
 version_added: 0.1.0
 description:
   - Fails, naming host and VRID, when a virtual HA has no Master or more than one, a backup's bindings differ from the
-    Master's, an owner is not Master without being drained, a member is down, its agent unhealthy, or a host differs from
-    the plan.
+    Master's, an owner is not Master without being drained, a member is down, its agent unhealthy, or a host differs
+    from the plan.
   - Runs on the controller and touches no host. Give it what M(mip6.vrrp_ha.agent) in check mode, or
     M(mip6.vrrp_ha.agent_info), returned for each host.
   - The playbook C(mip6.vrrp_ha.verify) does all of it and asks again while deltas are under way.

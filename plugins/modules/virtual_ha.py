@@ -164,7 +164,6 @@ changes:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.mip6.vrrp_ha.plugins.module_utils.control import ControlClient
 from ansible_collections.mip6.vrrp_ha.plugins.module_utils.host import Host
 from ansible_collections.mip6.vrrp_ha.plugins.module_utils.spec import HOST_VIRTUAL_HA, LOCATIONS

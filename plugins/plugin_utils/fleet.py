@@ -56,7 +56,7 @@ class Fleet:
             for host in _members(entry):
                 rows.append((str(entry["vrid"]), entry.get("name") or "-", host, *self._row(entry, host)))
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+        return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
     def _row(self, entry: dict[str, Any], host: str) -> tuple[str, ...]:
         priority = str(entry["priorities"][host])
@@ -121,7 +121,7 @@ class Fleet:
             found.append(Problem(asked, vrid, "no Master", "see 'vrrp-ha status' on the members", True))
         if len(masters) > 1:
             remedy = "the members do not hear each other: look at the link between them"
-            found.append(Problem(" and ".join(masters), vrid, "two Masters" if len(masters) == 2 else "many Masters", remedy, True))
+            found.append(Problem(" and ".join(masters), vrid, f"{len(masters)} Masters", remedy, True))
         for host, state in known.items():
             if state["priority"] == OWNER and state["state"] != "master" and not state.get("drained"):
                 remedy = "is it still collecting its bindings? Else see its events"

@@ -105,5 +105,4 @@ def find_wheels(requirements: Path, directories: list[Path]) -> dict[str, Path]:
 
 
 def _pinned(requirements: Path) -> list[tuple[str, str]]:
-    lines = requirements.read_text("utf-8").splitlines()
-    return [pin.groups() for pin in (re.match(r"([\w.-]+)==([\w.]+)", line) for line in lines) if pin]  # type: ignore
+    return re.findall(r"^([\w.-]+)==([\w.]+)", requirements.read_text("utf-8"), re.MULTILINE)

@@ -1,0 +1,106 @@
+# Copyright: the mip6.vrrp_ha developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.rendering import (
+    InputError,
+    masked,
+    render_config,
+    render_keys,
+    unknown_members,
+)
+
+VIRTUAL_HA = {
+    "vrid": 51,
+    "interface": "eth1",
+    "addresses": ["2001:0DB8:1::0051"],
+    "prefix": "2001:db8:1:0::/64",
+    "priorities": {"ha3": 150, "ha1": 255, "ha2": "200"},
+    "sync_key": "fleet",
+}
+SYNC_KEYS = [
+    {"name": "fleet", "key_id": 1, "key": "aa" * 16},
+    {"name": "other", "key_id": 2, "key": "bb" * 16},
+]
+HERE = {"spi": 256, "key": "cc" * 16, "home_addresses": "2001:db8:1::1001"}
+THERE = {"spi": 257, "key": "dd" * 16, "home_addresses": "2001:db8:2::/80"}
+
+
+def test_a_member_gets_its_priority_and_all_members():
+    config = render_config("ha2", [VIRTUAL_HA], {"first_table": 2000}, with_keys=True)
+    assert config["host"] == "ha2"
+    assert config["first_table"] == 2000
+    (entry,) = config["virtual_has"]
+    assert entry["priority"] == 200
+    assert entry["members"] == [
+        {"name": "ha1", "priority": 255},
+        {"name": "ha2", "priority": 200},
+        {"name": "ha3", "priority": 150},
+    ]
+    assert "priorities" not in entry
+
+
+def test_addresses_are_written_in_their_one_canonical_form():
+    (entry,) = render_config("ha1", [VIRTUAL_HA], {}, with_keys=False)["virtual_has"]
+    assert entry["addresses"] == ["2001:db8:1::51"]
+    assert entry["prefix"] == "2001:db8:1::/64"
+
+
+def test_a_host_outside_gets_nothing():
+    assert render_config("ha9", [VIRTUAL_HA], {}, with_keys=False)["virtual_has"] == []
+
+
+def test_member_addresses_go_to_the_members():
+    entry = dict(VIRTUAL_HA, member_addresses={"ha1": "fe80::0:1"})
+    members = render_config("ha2", [entry], {}, with_keys=False)["virtual_has"][0]["members"]
+    assert members[0] == {"name": "ha1", "priority": 255, "address": "fe80::1"}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"priorities": {"ha1": 255, "ha2": 255}}, r"virtual_has\[vrid=51\].priorities: ha1 and ha2 all have 255"),
+        ({"priorities": {"ha1": "high"}}, r"priorities.ha1: 'high' is no number"),
+        ({"member_addresses": {"ha9": "fe80::9"}}, "ha9 is no member"),
+    ],
+)
+def test_what_no_host_could_see_is_refused_with_its_path(change, words):
+    with pytest.raises(InputError, match=words):
+        render_config("ha1", [dict(VIRTUAL_HA, **change)], {}, with_keys=False)
+
+
+def test_settings_of_the_collection_cannot_be_overridden():
+    with pytest.raises(InputError, match=r"settings.host"):
+        render_config("ha1", [VIRTUAL_HA], {"host": "ha7"}, with_keys=False)
+
+
+def test_a_host_gets_the_keys_that_it_needs_and_no_others():
+    other = dict(VIRTUAL_HA, vrid=52, prefix="2001:db8:2::/64", priorities={"ha9": 100}, sync_key="other")
+    document = json.loads(render_keys("ha1", [VIRTUAL_HA, other], SYNC_KEYS, [HERE, THERE]))
+    assert document["sync_keys"] == [SYNC_KEYS[0]]
+    assert document["mobile_node_keys"] == [HERE]
+
+
+def test_a_key_for_nobody_is_refused_without_showing_it():
+    with pytest.raises(InputError, match=r"mobile_node_keys\[0\].home_addresses: 2001:db8:2::/80 is in no") as caught:
+        render_keys("ha1", [VIRTUAL_HA], SYNC_KEYS, [THERE])
+    assert "dd" * 16 not in str(caught.value)
+
+
+def test_who_needs_no_key_has_no_file():
+    assert render_keys("ha9", [VIRTUAL_HA], SYNC_KEYS, []) is None
+
+
+def test_unknown_members_are_named():
+    assert unknown_members([VIRTUAL_HA], {"ha1", "ha2"}) == [
+        "virtual_has[vrid=51].priorities.ha3: the inventory has no host of that name"
+    ]
+
+
+def test_masked_hides_keys_at_any_depth():
+    shown = json.dumps(masked({"sync_keys": SYNC_KEYS, "more": [{"deep": THERE}]}))
+    for secret in ("aa" * 16, "bb" * 16, "dd" * 16):
+        assert secret not in shown

@@ -13,13 +13,14 @@ import errno
 import grp
 import json
 import os
-import select
 import socket
 import struct
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from .poller import BROKEN, READABLE, WRITABLE, Poller
 
 VERSION = 1
 LONGEST_REQUEST = 64 << 10
@@ -74,42 +75,29 @@ class _Client:
         self.answer: Answer | None = None
         self.asleep = False  # the answer waits for something to happen
         self.leaving = False  # will send no more requests
-        self.interest = select.EPOLLIN
+        self.interest = READABLE
 
 
 class ControlServer:
-    """Owns the socket file and the clients; shares the loop's epoll."""
+    """Owns the socket file and the clients; shares the loop's poller."""
 
-    def __init__(self, path: str, group: str, epoll: select.epoll, handler: Handler) -> None:
+    def __init__(self, path: str, group: str, poller: Poller, handler: Handler) -> None:
         self._path = path
-        self._epoll = epoll
+        self._poller = poller
         self._handler = handler
         self._clients: dict[int, _Client] = {}
         self.warning: str | None = None
         self._group_id = self._find_group(group)
         self._socket = self._listen()
-        epoll.register(self._socket, select.EPOLLIN)
+        poller.add(self._socket.fileno(), lambda _: self._accept())
 
     def close(self) -> None:
         """No more calls; the socket file goes."""
         for client in list(self._clients.values()):
             self._drop(client)
+        self._poller.remove(self._socket.fileno())
         self._socket.close()
         Path(self._path).unlink(missing_ok=True)
-
-    def owns(self, descriptor: int) -> bool:
-        """Whether a ready descriptor is the server's business."""
-        return descriptor == self._socket.fileno() or descriptor in self._clients
-
-    def ready(self, descriptor: int, events: int) -> None:
-        """epoll said that something can be done on a descriptor."""
-        if descriptor == self._socket.fileno():
-            self._accept()
-        elif client := self._clients.get(descriptor):
-            if events & (select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR):
-                self._read(client)
-            if events & select.EPOLLOUT and client.socket.fileno() >= 0:
-                self._write(client)
 
     def wake(self) -> None:
         """Something happened that answers in progress may wait for."""
@@ -179,8 +167,8 @@ class ControlServer:
             self._refuse(sock, code, message)
             return
         sock.setblocking(False)
-        self._clients[sock.fileno()] = _Client(sock, peer)
-        self._epoll.register(sock, select.EPOLLIN)
+        client = self._clients[sock.fileno()] = _Client(sock, peer)
+        self._poller.add(sock.fileno(), lambda events: self._ready(client, events))
 
     @staticmethod
     def _refuse(sock: socket.socket, code: str, message: str) -> None:
@@ -205,9 +193,15 @@ class ControlServer:
     def _drop(self, client: _Client) -> None:
         descriptor = client.socket.fileno()
         if descriptor >= 0:
-            self._epoll.unregister(descriptor)
+            self._poller.remove(descriptor)
             del self._clients[descriptor]
             client.socket.close()
+
+    def _ready(self, client: _Client, events: int) -> None:
+        if events & (READABLE | BROKEN):
+            self._read(client)
+        if events & WRITABLE and client.socket.fileno() >= 0:
+            self._write(client)
 
     def _read(self, client: _Client) -> None:
         if len(client.requests) >= QUEUED_REQUESTS:
@@ -247,12 +241,12 @@ class ControlServer:
 
     def _watch(self, client: _Client) -> None:
         """Ask epoll for no more than what can be acted upon: level-triggered, anything else would spin."""
-        interest = select.EPOLLOUT if client.unsent else 0
+        interest = WRITABLE if client.unsent else 0
         if not client.leaving and len(client.requests) < QUEUED_REQUESTS:
-            interest |= select.EPOLLIN
+            interest |= READABLE
         if interest != client.interest:
             client.interest = interest
-            self._epoll.modify(client.socket, interest)
+            self._poller.change(client.socket.fileno(), interest)
 
     # --- answers -------------------------------------------------------------------------------------------
 

@@ -25,35 +25,41 @@ from ..core.effects import (
     SetUp,
     TearDown,
 )
-from ..core.events import EffectFailed, LinkDown, LinkUp
+from ..core.events import BindingsInstalled, EffectFailed, LinkDown, LinkUp
 from ..core.settings import NodeSettings, VirtualHaSettings
 from ..core.types import Address
 from .config import ShellSettings, home_agents_anycast
 from .dataplane import DataPlane, DataPlaneError
 from .journal import Journal
 from .links import LinkMonitor, macvlan_name
+from .poller import Poller
 from .sockets import HomeLinkSockets, Received, RoutedSender, SignallingSocket
 
 _ETHERTYPE = b"\x86\xdd"
 
 
 class Host:
-    """Owns every socket but the control socket's; `watch` registers descriptors with the loop."""
+    """Owns every socket but the control socket's."""
 
-    def __init__(self, settings: ShellSettings, journal: Journal, watch: Callable[[int], None]) -> None:
+    def __init__(self, settings: ShellSettings, journal: Journal, poller: Poller) -> None:
         self.counters: Counter[str] = Counter()
         self.failures: dict[tuple[int, str], str] = {}
         self.links: dict[str, LinkUp] = {}
         self.dataplane = DataPlane(settings.first_table, settings.decapsulation_table)
         self._journal = journal
-        self._watch = watch
+        self._poller = poller
         self._monitor = LinkMonitor()
         self._sockets: dict[str, HomeLinkSockets] = {}
         self._signalling = SignallingSocket()
         self._routed = RoutedSender()
         self._virtual_has: dict[int, VirtualHaSettings] = {}
-        watch(self._monitor.fileno())
-        watch(self._signalling.socket.fileno())
+        self._others_waiting: Callable[[], None] = lambda: None
+
+    def connect(self, links_changed: Callable[[], None], others_waiting: Callable[[], None]) -> None:
+        """Whom to call when links changed and when packets other than advertisements arrived."""
+        self._others_waiting = others_waiting
+        self._poller.add(self._monitor.fileno(), lambda _: links_changed())
+        self._poller.add(self._signalling.socket.fileno(), lambda _: others_waiting())
 
     # --- coming and going ----------------------------------------------------------------------------------
 
@@ -86,11 +92,6 @@ class Host:
         return self._noted(self._monitor.watch(wanted))
 
     # --- what arrived --------------------------------------------------------------------------------------
-
-    @property
-    def monitor_descriptor(self) -> int:
-        """Readable when link_events() has something to look at."""
-        return self._monitor.fileno()
 
     def link_events(self) -> list[LinkUp | LinkDown]:
         """What changed on the home links; their sockets are open by the time the node hears LinkUp."""
@@ -155,9 +156,29 @@ class Host:
 
     def repair(self) -> list[str]:
         """Make the kernel's state what it should be; says what was not."""
-        repaired = self.dataplane.reconcile()
+        try:
+            repaired = self.dataplane.reconcile()
+        except DataPlaneError as error:
+            self.failed(error)
+            return []
         self.failures.clear()
         return repaired
+
+    def work(self, budget_us: int) -> tuple[list[BindingsInstalled | EffectFailed], bool]:
+        """A piece of what the data plane has queued: what came of it, and whether there is more."""
+        if not self.dataplane.pending:
+            return [], False
+        results: list[BindingsInstalled | EffectFailed]
+        try:
+            results = [BindingsInstalled(vrid, token) for vrid, token in self.dataplane.work(budget_us)]
+        except DataPlaneError as error:
+            results = [self.failed(error)]
+        return results, self.dataplane.pending
+
+    def all_counters(self) -> dict[str, int]:
+        """What was not sent, and what the kernel dropped for us."""
+        own = {f"host.{name}": count for name, count in self.counters.items()}
+        return own | {f"dataplane.{name}": count for name, count in self.dataplane.counters().items()}
 
     # --- inside --------------------------------------------------------------------------------------------
 
@@ -218,8 +239,8 @@ class Host:
                 level = "debug" if error.errno in (errno.ENODEV, errno.ENXIO) else "error"
                 self._journal.report(level, "link_unusable", None, {"interface": name, "reason": str(error)})
                 return [LinkDown(name)]
-            self._watch(self._sockets[name].advertisements.fileno())
-            self._watch(self._sockets[name].others.fileno())
+            self._poller.add(self._sockets[name].advertisements.fileno(), lambda _: None)  # heard in every turn
+            self._poller.add(self._sockets[name].others.fileno(), lambda _: self._others_waiting())
         self.links[name] = event
         fields = {"interface": name, "link_local": event.link_local, "mtu": event.mtu}
         self._journal.report("info", "link_up", None, fields)
@@ -228,6 +249,8 @@ class Host:
     def _leave(self, name: str) -> None:
         sockets = self._sockets.pop(name, None)
         if sockets:
-            sockets.close()  # epoll forgets a closed descriptor by itself
+            self._poller.remove(sockets.advertisements.fileno())
+            self._poller.remove(sockets.others.fileno())
+            sockets.close()
         if self.links.pop(name, None):
             self._journal.report("warning", "link_down", None, {"interface": name})

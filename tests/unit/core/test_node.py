@@ -320,3 +320,12 @@ def test_what_is_wrong_with_a_packet_is_counted_under_its_reason():
     story.hears(vrrp.encode(vrrp.Advertisement(77, 100, INTERVAL, (VIRTUAL_HA.link_local,))), 1.0)
     counters = story.node.status(at(1))["counters"]
     assert counters == {"dropped.truncated": 1, "dropped.vrid_not_configured": 1}
+
+
+def test_returning_owner_takes_the_answer_to_its_first_request_before_it_has_heard_an_advertisement():
+    story = Story(virtual_ha())
+    story.happens(UP, 0)
+    story.hears_sync(bc_sync.BcUpdate(51, [(600 * SECOND, 7, 0xC000, HOME, CARE_OF)]), 0.01)
+    cache = story.node.bindings(51)
+    (confirm,) = of(story.hears_sync(bc_sync.BcDigest(51, 1, cache.digest), 0.02), ConfirmInstalled)
+    assert advertised(story.happens(BindingsInstalled(51, confirm.token), 0.03)) == [255]

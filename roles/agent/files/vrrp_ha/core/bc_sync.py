@@ -153,6 +153,11 @@ class BcSync:
         if isinstance(message, wire.BcRequest):
             self._sender.requested(source, now)  # a Backup leaves the answer to the Master
             return
+        if self._state is State.BACKUP and self._master is None:
+            # The answer to the request of a member that just started comes before the next advertisement. Only a
+            # Master speaks so; should it not be the one, its first advertisement or digest puts that right.
+            self._master = source
+            self._receiver.follow(source, now)
         if self._state is not State.BACKUP or source != self._master:
             raise WireError("sync_not_master", text(source))
         if isinstance(message, wire.BcUpdate):

@@ -13,7 +13,7 @@ from enum import IntEnum
 from struct import Struct
 
 from .errors import WireError
-from .ipv6 import Address, Packet, check_checksum
+from .ipv6 import ICMPV6, Address, Packet, check_checksum
 from .nd_options import AdvertisementInterval as AdvertisementInterval
 from .nd_options import HomeAgentInformation as HomeAgentInformation
 from .nd_options import LinkLayerAddress as LinkLayerAddress
@@ -28,7 +28,7 @@ from .nd_options import first as first
 from .nd_options import source_link_layer as source_link_layer
 from .nd_options import target_link_layer as target_link_layer
 
-NEXT_HEADER = 58
+NEXT_HEADER = ICMPV6
 CHECKSUM_OFFSET = 2
 FIXED_LENGTH = 4
 ND_HOP_LIMIT = 255

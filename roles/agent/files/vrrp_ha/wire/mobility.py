@@ -16,7 +16,7 @@ from enum import IntEnum
 from struct import Struct
 
 from .errors import WireError
-from .ipv6 import NO_NEXT_HEADER, Address, Packet, check_checksum
+from .ipv6 import MOBILITY, NO_NEXT_HEADER, Address, Packet, check_checksum
 from .mobility_options import TIME_UNIT_US, append_options, decode_options, iter_options, time_units
 from .mobility_options import AlternateCareOf as AlternateCareOf
 from .mobility_options import Authentication as Authentication
@@ -28,7 +28,7 @@ from .mobility_options import ReplayProtection as ReplayProtection
 from .mobility_options import UnknownOption as UnknownOption
 from .mobility_options import first as first
 
-NEXT_HEADER = 135
+NEXT_HEADER = MOBILITY
 CHECKSUM_OFFSET = 4
 FIXED_LENGTH = 8  # what Header Len does not count
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from struct import Struct
 
 from .errors import WireError
-from .ipv6 import Address, Packet, check_checksum
+from .ipv6 import VRRP, Address, Packet, check_checksum
 
-NEXT_HEADER = 112
+NEXT_HEADER = VRRP
 HOP_LIMIT = 255
 VERSION = 3
 ADVERTISEMENT = 1

@@ -30,9 +30,6 @@ MN_ADDRESSES = {
     "mn1": {FOREIGN_1: "2001:db8:21::10", FOREIGN_2: "2001:db8:22::10"},
     "mn2": {FOREIGN_1: "2001:db8:21::20", FOREIGN_2: "2001:db8:22::20"},
 }
-CARE_OF_PREFIXES = {"mn1": "2001:db8:21:0:1::/80", "mn2": "2001:db8:22:0:1::/80"}
-"""A whole range of care-of addresses that the MN namespace answers for, to play thousands of mobile nodes."""
-
 HOME_ADDRESS_PREFIXES = {51: "2001:db8:1:0:51::/80", 52: "2001:db8:1:0:52::/80", 53: "2001:db8:1:0:53::/80"}
 """Home addresses by the VRID that serves them; on-link on the home link, one MN key for each range."""
 
@@ -108,7 +105,6 @@ def _mobile_node(name: str, number: int, nearest: str) -> Node:
         routes=(
             f"default via {FOREIGN_ROUTERS[nearest]} dev {interfaces[nearest]}",
             f"default via {FOREIGN_ROUTERS[other]} dev {interfaces[other]} table 200",
-            f"local {CARE_OF_PREFIXES[name]} dev lo",
         ),
         rules=(f"from {MN_ADDRESSES[name][other]} lookup 200 priority 200",),
     )
@@ -124,10 +120,6 @@ NODES: tuple[Node, ...] = (
             Port(FOREIGN_1, "eth2", "fe80::1", (f"{FOREIGN_ROUTERS[FOREIGN_1]}/64",)),
             Port(FOREIGN_2, "eth3", "fe80::1", (f"{FOREIGN_ROUTERS[FOREIGN_2]}/64",)),
             Port(CORRESPONDENT, "eth4", "fe80::1", ("2001:db8:9::1/64",)),
-        ),
-        routes=(
-            f"{CARE_OF_PREFIXES['mn1']} via {MN_ADDRESSES['mn1'][FOREIGN_1]} dev eth2",
-            f"{CARE_OF_PREFIXES['mn2']} via {MN_ADDRESSES['mn2'][FOREIGN_2]} dev eth3",
         ),
         forwards=True,
     ),

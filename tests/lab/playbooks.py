@@ -1,0 +1,94 @@
+# Copyright: the mip6.vrrp_ha developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The collection as a user has it: built into a tarball, installed from that, run by ansible-playbook over SSH."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.lab import access, fleet, topology
+from tests.lab.places import CHECKOUT, RUN, VENV, LabError, run
+
+_RECAP = re.compile(r"^(\S+)\s+: (ok=\d+.*)$", re.MULTILINE)
+_SSH = re.compile(r"^<([0-9a-f:.]+)> SSH: EXEC ", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """What a run of ansible-playbook (or ansible) came to."""
+
+    command: str
+    returncode: int
+    output: str
+    seconds: float
+    recap: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        return self.returncode == 0
+
+    @property
+    def changed(self) -> int:
+        return sum(host["changed"] for host in self.recap.values())
+
+    @property
+    def ssh_operations(self) -> dict[str, int]:
+        """How often each host was asked something over SSH; needs the run to have been `-vvv`."""
+        by_address = {topology.node(name).management_address: name for name in topology.HOME_AGENTS}
+        counts = dict.fromkeys(topology.HOME_AGENTS, 0)
+        for address in _SSH.findall(self.output):
+            counts[by_address[address]] += 1
+        return counts
+
+    def must_succeed(self) -> Play:
+        if not self.ok:
+            raise LabError(f"{self.command} ended with {self.returncode}:\n{self.output[-6000:]}")
+        return self
+
+
+def install() -> Path:
+    """Build the checkout and install the tarball where the lab's Ansible looks; returns the tarball."""
+    build = RUN / "build"
+    shutil.rmtree(build, ignore_errors=True)
+    galaxy = str(VENV / "bin/ansible-galaxy")
+    run(galaxy, "collection", "build", "--output-path", str(build), str(CHECKOUT))
+    (tarball,) = build.glob("mip6-vrrp_ha-*.tar.gz")
+    run(
+        "env", f"ANSIBLE_CONFIG={access.ANSIBLE_CONFIG}", f"ANSIBLE_HOME={RUN / 'ansible'}",
+        galaxy, "collection", "install", "--offline", "--force", "-p", str(access.COLLECTIONS), str(tarball),
+    )  # fmt: skip
+    return tarball
+
+
+def playbook(name: str, *arguments: str, timeout: float = 300) -> Play:
+    """Run one of the collection's playbooks, or a file, on the controller."""
+    which = name if "/" in name else f"mip6.vrrp_ha.{name}"
+    return _run(["ansible-playbook", which, *arguments], timeout)
+
+
+def module(name: str, pattern: str, *arguments: str, timeout: float = 120) -> Play:
+    """Run one module by the ansible command."""
+    return _run(["ansible", pattern, "-m", name, *arguments], timeout)
+
+
+def _run(command: list[str], timeout: float) -> Play:
+    line, environment = fleet.command(topology.CONTROLLER, command)
+    started = time.monotonic()
+    try:
+        done = subprocess.run(
+            line, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, timeout=timeout, check=False, cwd=RUN,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        output = error.output.decode(errors="replace") if isinstance(error.output, bytes) else str(error.output)
+        raise LabError(f"{' '.join(command)}: not done after {timeout:.0f} s:\n{output[-6000:]}") from error
+    recap = {
+        host: {key: int(value) for key, value in (pair.split("=") for pair in counts.split())}
+        for host, counts in _RECAP.findall(done.stdout)
+    }
+    return Play(" ".join(command), done.returncode, done.stdout, time.monotonic() - started, recap)

@@ -8,7 +8,7 @@ It is told only what really comes from the current Master; bc_sync.py sees to th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 
 from ..wire.bc_sync import BcRequest, BindingOption
 from .binding_cache import BindingCache
@@ -21,7 +21,10 @@ from .types import MILLISECOND, SECOND, Address, Instant
 ASK_AGAIN_US = 1 * SECOND
 ASK_FIRST = 3
 ASK_LATER_US = 10 * SECOND
-BEING_SERVED_US = 300 * MILLISECOND  # updates this close together are the answer coming in
+# Long updates this close together are the answer coming in; a million bindings take some 3 s.
+BEING_SERVED_US = 300 * MILLISECOND
+LONG_UPDATE = 16
+LONGEST_ANSWER_US = 5 * SECOND
 # Without digests: how often a Master is asked at least, and how often at most when new entries keep coming.
 ROUNDS = 2
 ROUNDS_OF_BUSY_MASTER = 4
@@ -49,7 +52,7 @@ class SyncReceiver:
         self._asked_at: Instant | None = None
         self._ask_at: Instant | None = None
         self._asked_master: Address | None = None
-        self._updated_at: Instant | None = None
+        self._served_at: Instant | None = None
         self._judge_at: Instant | None = None
         self._timeout_at: Instant | None = None
         self._seen_when_asked = 0
@@ -82,10 +85,11 @@ class SyncReceiver:
 
     # --- what the Master says ------------------------------------------------------------------------------
 
-    def update(self, options: Iterable[BindingOption], now: Instant) -> Iterator[Output]:
+    def update(self, options: Sequence[BindingOption], now: Instant) -> Iterator[Output]:
         """Draft section 4.2.2."""
         installs, removals = self._cache.merge(options, now)
-        self._updated_at = now
+        if len(options) >= LONG_UPDATE:
+            self._served_at = now
         self._doubt_until = None  # perhaps that was what was missing; the next digest will tell
         if self._differed == self._own_digest():
             self._trust()
@@ -112,7 +116,7 @@ class SyncReceiver:
             # The answer is over, or never came, or was not complete.
             patience = min(ASK_LATER_US, ASK_AGAIN_US << max(0, self._asks - ASK_FIRST))
             self._ask_at = Instant(min(self._ask_at, max(now, self._asked_at + patience)))
-            self._updated_at = None
+            self._served_at = None
 
     # --- time ----------------------------------------------------------------------------------------------
 
@@ -151,8 +155,8 @@ class SyncReceiver:
         self._asked_at = self._asked_master = None
 
     def _ask(self, now: Instant) -> Iterator[Output]:
-        served = self._updated_at is not None and now < self._updated_at + BEING_SERVED_US
-        if self._asks and served and self._asked_at is not None and now < self._asked_at + ASK_LATER_US:
+        served = self._served_at is not None and now < self._served_at + BEING_SERVED_US
+        if self._asks and served and self._asked_at is not None and now < self._asked_at + LONGEST_ANSWER_US:
             self._ask_at = Instant(now + BEING_SERVED_US)
             return
         if self._asks % FRESH_ROUND == 0:

@@ -16,14 +16,14 @@ from scapy.layers.inet6 import (
     MIP6OptMsgAuth,
     MIP6OptReplayProtection,
 )
+
+from tests.lab.mn import binding
 from vrrp_ha.core.binding_cache import BindingCache
 from vrrp_ha.core.effects import SendFrame, SendPacket
 from vrrp_ha.core.registration import MobilityReceived, Registration
 from vrrp_ha.core.settings import MobileNodeKey, VirtualHaSettings
 from vrrp_ha.core.types import SECOND, Instant, packed
 from vrrp_ha.wire import ipv6
-
-from tests.lab.mn import binding
 
 VHA = packed("2001:db8:1::1")
 HOME = packed("2001:db8:1::1001")

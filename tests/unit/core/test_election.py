@@ -5,9 +5,6 @@
 from __future__ import annotations
 
 import pytest
-from vrrp_ha.core.effects import Advertise, BecomeBackup, BecomeInitialize, BecomeMaster, Report
-from vrrp_ha.core.events import LinkLost, PriorityChanged, Shutdown, Startup, TimerFired
-from vrrp_ha.core.types import SECOND, Instant, State, packed
 
 from tests.unit.core.electing import (
     HIGHER,
@@ -24,6 +21,9 @@ from tests.unit.core.electing import (
     stopped,
     virtual_ha,
 )
+from vrrp_ha.core.effects import Advertise, BecomeBackup, BecomeInitialize, BecomeMaster, Report
+from vrrp_ha.core.events import LinkLost, PriorityChanged, Shutdown, Startup, TimerFired
+from vrrp_ha.core.types import SECOND, Instant, State, packed
 
 # --- Initialize ------------------------------------------------------------------------------------------------
 

@@ -5,9 +5,6 @@
 from __future__ import annotations
 
 import pytest
-from vrrp_ha.core.effects import Advertise, BecomeBackup, BecomeInitialize, BecomeMaster
-from vrrp_ha.core.events import LinkLost, PriorityChanged, Release, Shutdown, Startup, TimerFired
-from vrrp_ha.core.types import CENTISECOND, SECOND, Instant, State
 
 from tests.unit.core.electing import (
     HIGHER,
@@ -25,6 +22,9 @@ from tests.unit.core.electing import (
     stopped,
     stopping,
 )
+from vrrp_ha.core.effects import Advertise, BecomeBackup, BecomeInitialize, BecomeMaster
+from vrrp_ha.core.events import LinkLost, PriorityChanged, Release, Shutdown, Startup, TimerFired
+from vrrp_ha.core.types import CENTISECOND, SECOND, Instant, State
 
 # --- the returning owner -----------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from tests.unit.core.electing import LINK_LOCAL, VHA, virtual_ha
 from vrrp_ha.core import neighbours
 from vrrp_ha.core.settings import HomeLink
 from vrrp_ha.core.types import (
@@ -17,8 +18,6 @@ from vrrp_ha.core.types import (
 )
 from vrrp_ha.wire import icmpv6, ipv6
 from vrrp_ha.wire.icmpv6 import NeighbourAdvertisement, NeighbourSolicitation
-
-from tests.unit.core.electing import LINK_LOCAL, VHA, virtual_ha
 
 HOME_ADDRESS = packed("2001:db8:1::1001")
 NEIGHBOUR = packed("fe80::77")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tests.unit.core.registering import CARE_OF, HOME, KEYS, VIRTUAL_HA, WALL, update
 from vrrp_ha.core.effects import (
     Activate,
     ConfirmInstalled,
@@ -34,8 +35,6 @@ from vrrp_ha.core.settings import NodeSettings, SyncKey, VirtualHaSettings
 from vrrp_ha.core.types import ALL_VRRP_ROUTERS, SECOND, Instant, packed
 from vrrp_ha.wire import bc_sync, icmpv6, ipv6, vrrp
 from vrrp_ha.wire.icmpv6 import NeighbourAdvertisement, NeighbourSolicitation
-
-from tests.unit.core.registering import CARE_OF, HOME, KEYS, VIRTUAL_HA, WALL, update
 
 HERE = packed("fe80::5")
 PEER = packed("fe80::9")

@@ -6,10 +6,6 @@ from __future__ import annotations
 
 import pytest
 from scapy.layers.inet6 import MIP6MH_BRR, IPv6, MIP6OptNonceIndices, MIP6OptUnknown
-from vrrp_ha.core.effects import InstallBindings, RemoveBindings, SendFrame, SendPacket
-from vrrp_ha.core.registration import is_greater, is_unicast_routable
-from vrrp_ha.core.settings import HomeLink
-from vrrp_ha.core.types import SECOND, Binding, packed
 
 from tests.unit.core.registering import (
     CARE_OF,
@@ -24,6 +20,10 @@ from tests.unit.core.registering import (
     text,
     update,
 )
+from vrrp_ha.core.effects import InstallBindings, RemoveBindings, SendFrame, SendPacket
+from vrrp_ha.core.registration import is_greater, is_unicast_routable
+from vrrp_ha.core.settings import HomeLink
+from vrrp_ha.core.types import SECOND, Binding, packed
 
 MAC = bytes.fromhex("020000000001")
 

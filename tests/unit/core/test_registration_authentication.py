@@ -8,11 +8,6 @@ import contextlib
 
 import pytest
 from scapy.layers.inet6 import MIP6OptMNID, MIP6OptMsgAuth, MIP6OptReplayProtection, MIP6OptUnknown
-from vrrp_ha.core.registration import MobilityReceived
-from vrrp_ha.core.settings import MobileNodeKey
-from vrrp_ha.core.types import SECOND, packed
-from vrrp_ha.wire import ipv6
-from vrrp_ha.wire.errors import WireError
 
 from tests.lab.mn import binding
 from tests.unit.core.registering import (
@@ -30,6 +25,11 @@ from tests.unit.core.registering import (
     reports,
     update,
 )
+from vrrp_ha.core.registration import MobilityReceived
+from vrrp_ha.core.settings import MobileNodeKey
+from vrrp_ha.core.types import SECOND, packed
+from vrrp_ha.wire import ipv6
+from vrrp_ha.wire.errors import WireError
 
 # The reference packet BU-AUTH: sequence number 10, NTP timestamp e8d4a510.00000000, MN-ID mn1@example.com.
 REFERENCE = bytes.fromhex(

@@ -1,0 +1,112 @@
+# Copyright: the mip6.vrrp_ha developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The packet filters, run by a small machine for classic BPF as the kernel has one."""
+
+import struct
+
+import pytest
+
+from vrrp_ha.core.types import packed
+from vrrp_ha.shell import filters
+
+VHA, OTHER, ANYCAST = packed("2001:db8:1::51"), packed("2001:db8:1::52"), packed("2001:db8:1:0:fdff:ffff:ffff:fffe")
+GROUP = packed("ff02::12")
+HOST, MULTICAST, OTHERHOST = 0, 2, 3
+
+
+def accepts(program, packet, kind=HOST, interface=7, vlan=0):
+    """Whether a program lets the packet through."""
+    known = {0: 0x86DD, 4: kind, 8: interface, 48: vlan}
+    code = [struct.unpack_from("=HBBI", program, i) for i in range(0, len(program), 8)]
+    accumulator, at = 0, 0
+    while True:
+        operation, true, false, operand = code[at]
+        at += 1
+        if operation == 0x20 and operand >= 0xFFFFF000:
+            accumulator = known[operand - 0xFFFFF000]
+        elif operation in (0x20, 0x30):
+            size = 4 if operation == 0x20 else 1
+            if operand + size > len(packet):
+                return False
+            accumulator = int.from_bytes(packet[operand : operand + size])
+        elif operation == 0x54:
+            accumulator &= operand
+        elif operation == 0x15:
+            at += true if accumulator == operand else false
+        elif operation == 0x05:
+            at += operand
+        else:
+            assert operation == 0x06
+            return operand > 0
+
+
+def packet(next_header, destination, upper=b"\0" * 8, hop_limit=255):
+    return (
+        struct.pack("!IHBB", 6 << 28, len(upper), next_header, hop_limit)
+        + b"\xfe\x80"
+        + bytes(14)
+        + destination
+        + upper
+    )
+
+
+ADVERTISEMENT, UPDATE = b"\x31\x33", b"\x33\x33"
+SOLICITATION = b"\x87\0"
+
+
+@pytest.mark.parametrize(
+    ("what", "advertisements", "home_link"),
+    [
+        (packet(112, GROUP, ADVERTISEMENT), True, False),
+        (packet(112, GROUP, UPDATE), False, True),
+        (packet(112, GROUP, b""), False, False),
+        (packet(58, packed("ff02::1:ff00:51"), SOLICITATION), False, True),
+        (packet(58, VHA, SOLICITATION), False, False),
+        (packet(58, GROUP, b"\x80\0"), False, False),
+        (packet(6, VHA), False, False),
+    ],
+)
+def test_a_home_link_s_packets_go_to_one_socket_or_none(what, advertisements, home_link):
+    assert accepts(filters.advertisements(), what, MULTICAST) is advertisements
+    assert accepts(filters.home_link(), what, MULTICAST) is home_link
+
+
+def test_frames_for_others_and_of_vlans_are_not_heard():
+    advertisement = packet(112, GROUP, ADVERTISEMENT)
+    assert accepts(filters.advertisements(), advertisement)
+    assert not accepts(filters.advertisements(), advertisement, OTHERHOST)
+    assert not accepts(filters.advertisements(), advertisement, vlan=1)
+
+
+@pytest.mark.parametrize(
+    ("what", "heard"),
+    [
+        (packet(135, VHA), True),
+        (packet(60, VHA), True),
+        (packet(60, OTHER), False),
+        (packet(135, GROUP), False),
+        (packet(58, ANYCAST, b"\x90\0"), True),
+        (packet(58, VHA, b"\x92\0"), True),
+        (packet(58, OTHER, b"\x90\0"), False),
+        (packet(58, OTHER, SOLICITATION), True),
+        (packet(58, OTHER, SOLICITATION, hop_limit=254), False),
+        (packet(58, VHA, b"\x80\0"), False),
+        (packet(41, VHA), False),
+    ],
+)
+def test_signalling_for_the_virtual_has_is_heard(what, heard):
+    assert accepts(filters.signalling([VHA, ANYCAST]), what) is heard
+
+
+def test_signalling_on_the_loopback_or_for_others_is_not_heard():
+    program = filters.signalling([VHA])
+    assert not accepts(program, packet(135, VHA), interface=1)
+    assert not accepts(program, packet(135, VHA), OTHERHOST)
+
+
+def test_addresses_of_255_virtual_has_fit():
+    addresses = [packed(f"2001:db8:1::{i:x}") for i in range(1, 256)] + [ANYCAST]
+    program = filters.signalling(addresses)
+    assert len(program) // 8 < 4096
+    assert all(accepts(program, packet(135, address)) for address in addresses)
+    assert not accepts(program, packet(135, packed("2001:db8:2::1")))

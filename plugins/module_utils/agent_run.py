@@ -11,7 +11,7 @@ from . import host as paths
 from .checker import RefusedError, check
 from .configuration import parsed
 from .control import ControlError, Deadline
-from .deployment import Desired, Observed, Worker, diff, needs_check, plan, removal
+from .deployment import Desired, Observed, Step, Worker, diff, needs_check, plan, removal
 from .health import masters_of, unhealthy
 from .host import HostError
 
@@ -20,15 +20,17 @@ CONTROL_SOCKET = "/run/vrrp-ha/control.sock"
 
 def run(module, host, control_client):
     """Everything between the module's parameters and its result; exceptions become fail_json here alone."""
+    # The action shows the operator's options; what it computed from them would be shown twice and is long.
+    shown = dict(invocation=dict(module_args=dict(state=module.params["state"])))
     try:
         result = {"present": _present, "absent": _absent, "restarted": _restarted}[module.params["state"]](
             module, host, control_client
         )
     except RefusedError as refused:
-        module.fail_json(msg=str(refused), problems=refused.problems)
+        module.fail_json(msg=str(refused), problems=refused.problems, **shown)
     except (HostError, ControlError) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+        module.fail_json(msg=str(error), **shown)
+    module.exit_json(**dict(result, **shown))
 
 
 def _present(module, host, control_client):
@@ -69,10 +71,21 @@ def _present(module, host, control_client):
     if not module.check_mode:
         for step in steps:
             if step.kind != "install":
-                worker.do(step)
+                _finish(worker.do(step), step, worker, deferred, module.params["restart"])
+        result["restart_pending"] = bool(deferred)
         if not deferred:
             status = _await_health(module, host, control)
     return dict(result, status=status, master_of=masters_of(status))
+
+
+def _finish(restart_needed, step, worker, deferred, restart):
+    """A reload may have found settings that take a restart, left over from a run that was cut short."""
+    if step.kind == "reload" and restart_needed:
+        late = Step("restart", "service: restart for " + ", ".join(restart_needed))
+        if restart == "deferred":
+            deferred.append(late)
+        else:
+            worker.do(late)
 
 
 def _absent(module, host, _control_client):
@@ -133,5 +146,6 @@ def _await_health(module, host, control, synced=False):
                 module.params["timeout"], what, paths.SERVICE, host.journal()
             ),
             status=seen["status"],
+            invocation=dict(module_args=dict(state=module.params["state"])),
         )
     return seen["status"]

@@ -60,7 +60,7 @@ class Place:
         module = self.fake.Module(check_mode, state=state, restart=restart, timeout=timeout, prepared=prepared)
         with pytest.raises(self.fake.Exit) as caught:
             run(module, self.system.host(), self.client)
-        self.system.started = True
+        assert caught.value.result.pop("invocation")["module_args"] == {"state": state}
         return caught.value.result
 
     def deploy(self):

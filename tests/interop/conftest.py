@@ -40,23 +40,27 @@ def segment() -> Iterator[Segment]:
 
 @dataclass
 class Pair:
-    """Two virtual-HA members that keep their bindings alike: a has priority 200, b has 100."""
+    """Two virtual-HA members that keep their bindings alike: a has priority 200, b has 150."""
 
     segment: Segment
     a: Agent
     b: Agent
+    settles: bool = True
 
     def settle(self) -> None:
-        """Wait until a is Master with its whole priority, and b its Backup."""
+        """Wait until a is Master with its whole priority, and b its Backup; what never does is waited for once."""
+        assert self.settles, "they did not settle before"
+        self.settles = False
         self.a.wait_until(lambda status: status["state"] == "master" and status["effective_priority"] == 200)
-        self.b.wait_until(lambda status: status["state"] == "backup" and status["effective_priority"] == 100)
+        self.b.wait_until(lambda status: status["state"] == "backup" and status["effective_priority"] == 150)
+        self.settles = True
 
 
 @pytest.fixture(scope="module")
 def members(segment: Segment, directory: Path) -> Iterator[Pair]:
     """The two, running."""
     a = Agent(segment.add("a", "fe80::a", "2001:db8:1::a"), directory / "a", virtual_ha(200))
-    b = Agent(segment.add("b", "fe80::b", "2001:db8:1::b"), directory / "b", virtual_ha(100))
+    b = Agent(segment.add("b", "fe80::b", "2001:db8:1::b"), directory / "b", virtual_ha(150))
     with running(a, b):
         yield Pair(segment, a, b)
 

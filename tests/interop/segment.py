@@ -135,7 +135,7 @@ class Segment:
 
     def multicast(self, frame: bytes) -> float:
         """Have every host receive a frame; the time at which it was sent."""
-        return [host.receive(frame) for host in self.hosts.values()][-1]
+        return min([host.receive(frame) for host in self.hosts.values()])
 
     def frames(self, match: Callable[[Frame], object], *, since: float = 0.0) -> list[Frame]:
         """What was sent since that time, and matches."""

@@ -33,7 +33,7 @@ _numbers = count(1)
 def members(segment: Segment, directory: Path) -> Iterator[Pair]:
     """As elsewhere, but they take Binding Updates from anybody, which keeps the tests' mobile nodes simple."""
     a = Agent(segment.add("a", "fe80::a", "2001:db8:1::a"), directory / "a", virtual_ha(200, insecure_bindings=True))
-    b = Agent(segment.add("b", "fe80::b", "2001:db8:1::b"), directory / "b", virtual_ha(100, insecure_bindings=True))
+    b = Agent(segment.add("b", "fe80::b", "2001:db8:1::b"), directory / "b", virtual_ha(150, insecure_bindings=True))
     with running(a, b):
         yield Pair(segment, a, b)
 
@@ -130,11 +130,11 @@ def test_it_wins_by_its_priority_and_hands_back_when_it_stops(
 def test_it_serves_between_our_two_when_the_first_is_dead(
     pair: Pair, third_host: Host, kind: type[Foreign], directory: Path
 ) -> None:
-    with third_router(kind, third_host, directory, priority=150) as router:
+    with third_router(kind, third_host, directory, priority=175) as router:
         wait_for(lambda: router.states()[-1:] == ["backup"], "it to be Backup")
         time.sleep(2 * INTERVAL)
         killed = pair.a.kill()
-        first = pair.segment.wait_for(advert_of("c", 150), since=killed, timeout=2)
+        first = pair.segment.wait_for(advert_of("c", 175), since=killed, timeout=2)
         time.sleep(4 * INTERVAL)
         assert pair.segment.frames(advert_of("b"), since=killed) == []
         assert pair.b.status()["master"] == first.source

@@ -15,7 +15,7 @@ from tests.interop.conftest import Pair
 pytestmark = pytest.mark.root
 
 INTERVAL = 0.1
-SKEW = 156 / 256 * INTERVAL  # of b, priority 100
+SKEW = 106 / 256 * INTERVAL  # of b, priority 150
 
 
 def last_advert(pair: Pair, host: str, priority: int | None = None) -> float:

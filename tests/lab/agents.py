@@ -11,6 +11,7 @@ import json
 import socket
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from tests.lab import hosts, topology
@@ -95,6 +96,25 @@ def in_agreement(vrid: int, total: int | None = None) -> bool:
     found = [virtual_ha(host, vrid) for host in topology.HOME_AGENTS]
     digests = {(status["bindings"], status["digest"]) for status in found if status is not None}
     return None not in found and len(digests) == 1 and total in (None, next(iter(digests))[0])
+
+
+def events(host: str) -> list[dict[str, Any]]:
+    """What the agent has recorded since it started."""
+    agent = Agent(host)
+    try:
+        return list(agent.call("events", after=0, limit=1000)["events"])
+    finally:
+        agent.close()
+
+
+def synchronised_by(host: str, vrid: int, moment: float) -> int:
+    """How many bindings it had collected when it last said so before that time (CLOCK_REALTIME)."""
+    count = 0
+    for event in events(host):
+        if event["kind"] == "synchronised" and event["vrid"] == vrid:
+            at = datetime.fromisoformat(event["time"]).timestamp()
+            count = event["bindings"] if at < moment else count
+    return count
 
 
 def wait_for(what: str, condition: Callable[[], object], timeout: float = 30, pause: float = 0.02) -> Any:

@@ -49,7 +49,8 @@ class Pair:
 
     def settle(self) -> None:
         """Wait until a is Master with its whole priority, and b its Backup; what never does is waited for once."""
-        assert self.settles, "they did not settle before"
+        if not self.settles:
+            pytest.fail("they did not settle before", pytrace=False)
         self.settles = False
         self.a.wait_until(lambda status: status["state"] == "master" and status["effective_priority"] == 200)
         self.b.wait_until(lambda status: status["state"] == "backup" and status["effective_priority"] == 150)

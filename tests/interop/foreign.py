@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import time
@@ -22,6 +21,7 @@ class Keepalived:
     """Debian's keepalived with the virtual MAC, told what it does by its log."""
 
     name = "keepalived"
+    is_late = False
 
     def __init__(self, host: Host, directory: Path, priority: int) -> None:
         self.host = host
@@ -78,6 +78,7 @@ class Frr:
     """zebra and vrrpd; the macvlan that they expect is made as their manual says."""
 
     name = "frr"
+    is_late = True  # its first advertisement comes an interval after it took over
     interface = "vrrp6-2-1"
 
     def __init__(self, host: Host, directory: Path, priority: int) -> None:
@@ -128,12 +129,6 @@ class Frr:
         """What its log has to say about others' packets."""
         lines = (self.directory / "vrrpd.log").read_text().splitlines()
         return [line for line in lines if "discard" in line.lower() or "bad" in line.lower()]
-
-    def show(self) -> dict:
-        """`show vrrp json` of the IPv6 half."""
-        socket = ["--vty_socket", str(self.directory)]
-        whole = subprocess.run(["vtysh", *socket, "-c", "show vrrp json"], check=True, capture_output=True, text=True)
-        return json.loads(whole.stdout)[0]["v6"]
 
     def _run(self, daemon: str, config: str) -> None:
         file = self.directory / f"{daemon}.conf"

@@ -97,6 +97,7 @@ def test_it_loses_by_its_priority_and_is_not_disturbed(
         sent = binding_messages(pair, started)
         assert sent[3] >= 20
         assert sent[4] >= 2
+        assert [line for line in router.complaints() if "Bad type" not in line] == []
         # The Master dies: our Backup takes over, as its priority is higher than the third's.
         killed = pair.a.kill()
         pair.segment.wait_for(advert_of("b"), since=killed, timeout=2)
@@ -136,7 +137,9 @@ def test_it_serves_between_our_two_when_the_first_is_dead(
         killed = pair.a.kill()
         first = pair.segment.wait_for(advert_of("c", 175), since=killed, timeout=2)
         time.sleep(4 * INTERVAL)
-        assert pair.segment.frames(advert_of("b"), since=killed) == []
+        # Who is late to say that it took over lets our Backup do so meanwhile; that gives way at once.
+        quiet_since = first.time + 0.02 if kind.is_late else killed
+        assert pair.segment.frames(advert_of("b"), since=quiet_since) == []
         assert pair.b.status()["master"] == first.source
         assert router.states() == ["backup", "master"]
     pair.a.start()

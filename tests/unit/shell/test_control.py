@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -101,7 +102,7 @@ def stage(tmp_path):
     stage = Stage(tmp_path)
     yield stage
     stage.server.close()
-    assert not os.path.exists(stage.path)
+    assert not Path(stage.path).exists()
 
 
 def bind(cache, number):
@@ -300,7 +301,7 @@ def test_a_socket_left_behind_is_replaced_but_a_live_one_is_not(tmp_path):
 
 
 def test_socket_is_for_its_group_and_nobody_else(stage):
-    status = os.stat(stage.path)
+    status = Path(stage.path).stat()
     assert status.st_mode & 0o777 == 0o660
 
 

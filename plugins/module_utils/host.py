@@ -34,6 +34,10 @@ STATE_DIRECTORY = "/var/lib/vrrp-ha"
 MODES = {CONFIG: (0o644, "root"), KEYS: (0o640, USER), UNIT: (0o644, "root"), SYSCTLS: (0o644, "root")}
 
 
+def _line(text):
+    return " ".join(text.split())
+
+
 class HostError(Exception):
     """Something on the host could not be done; the text names the thing and the remedy."""
 
@@ -233,7 +237,7 @@ class Host:
         if rc:
             raise HostError(
                 "systemctl {0}: {1}; the journal says: {2}".format(
-                    " ".join(arguments), (err or out).strip(), self.journal()
+                    " ".join(arguments), _line(err or out), self.journal()
                 )
             )
 
@@ -265,7 +269,7 @@ class Host:
         """The output of a command that must not fail."""
         rc, out, err = self._run(arguments)
         if rc:
-            raise HostError("cannot {0}: {1}: {2}".format(purpose, " ".join(arguments), (err or out).strip()))
+            raise HostError("cannot {0}: {1}: {2}".format(purpose, " ".join(arguments), _line(err or out)))
         return out
 
     def attempt(self, arguments):

@@ -7,7 +7,6 @@ import json
 import signal
 import socket
 import subprocess
-import sys
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -103,7 +102,8 @@ def test_reload_leaves_other_virtual_has_untouched(pair, observer):
     gaps = [later - earlier for earlier, later in pairwise(times)]
     assert len(gaps) > 8
     assert max(gaps) < 0.12
-    assert a.virtual_ha()["counters"]["became_master"] == 1
+    elections = [e for e in a.call("events")["events"] if e["kind"].startswith("became_") and e["vrid"] == 51]
+    assert [e["kind"] for e in elections] == ["became_backup", "became_master"]
 
 
 def test_a_bad_configuration_is_refused_and_changes_nothing(pair):
@@ -155,7 +155,7 @@ def test_members_of_the_group_may_look_and_root_alone_may_change(new_agent, memb
             "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]);"
             "s.sendall(sys.argv[2].encode() + b'\\n'); print(s.makefile().readline())"
         )
-        command = [sys.executable, "-I", "-c", code, a.config["control_socket"], json.dumps(request)]
+        command = ["/usr/bin/python3", "-I", "-c", code, a.config["control_socket"], json.dumps(request)]
         return subprocess.run(command, capture_output=True, text=True, check=False, **who)
 
     if not member:
@@ -194,9 +194,8 @@ def test_events_can_be_followed_from_the_command_line(pair):
     try:
         a.call("drain")
         kinds = []
-        while "became_backup" not in kinds[1:]:
+        while "drained" not in kinds or kinds[-1] != "became_backup":
             kinds.append(json.loads(following.stdout.readline())["kind"])
-        assert "drained" in kinds
     finally:
         following.kill()
         following.communicate()

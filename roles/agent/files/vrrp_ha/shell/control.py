@@ -28,6 +28,7 @@ UNREAD_LIMIT = 256 << 10  # octets waiting for a client beyond which nothing mor
 MOST_CLIENTS = 64
 QUEUED_REQUESTS = 32
 _SO_PEERGROUPS = 59
+_GROUPS_OCTETS = 1024  # as much as Python asks for
 
 Json = dict[str, object]
 
@@ -184,7 +185,7 @@ class ControlServer:
         if uid in (0, os.geteuid()):
             return Peer(uid, may_change=uid == 0)
         try:
-            data = sock.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 65536)
+            data = sock.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _GROUPS_OCTETS)
             groups = {gid, *struct.unpack(f"@{len(data) // 4}I", data)}
         except OSError:
             groups = {gid}

@@ -2,23 +2,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The kernel's data plane as the loop sees it: virtual routers that are set up, activated and given bindings.
 
-What costs time per binding is queued and done in small pieces by work(); what a takeover needs is packed beforehand,
-so that activate() is a few system calls whatever the number of bindings. Every mark on the host is in a place of our
-own (devices `vrrp6-*`, table `inet vrrp_ha`, our routing tables, protocol 112 on rules), so cleanup() finds it again
-without remembering anything.
+What costs time per binding is queued and done in small pieces by work(); a takeover opens a gate and adds a handful of
+addresses and filter elements, all packed beforehand, so that activate() takes a fraction of a millisecond whatever the
+number of bindings. Every mark on the host is in a place of our own (a device group, table `inet vrrp_ha`, our routing
+tables, protocol 112 on rules), so cleanup() finds it again without remembering anything.
 """
 
 from __future__ import annotations
 
 import errno
-import time
-from collections import deque
-from collections.abc import Iterable
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from . import forwarding, links, netlink
+from . import devices, forwarding, links, netlink, repair
+from .bindings import BindingTable, DataPlaneError, Installer
 from .forwarding import BindingRoutes, Rule
 from .guard import Guard, remove_table
 from .netlink import Netlink, NetlinkError
@@ -29,43 +27,30 @@ if TYPE_CHECKING:
     from ..core.settings import VirtualHaSettings
     from ..core.types import Address, Binding
 
-_CHUNK = 64  # bindings at a time: about half a millisecond
-_OUT_OF_MEMORY = (errno.ENOMEM, errno.ENOBUFS)
+__all__ = ["DataPlane", "DataPlaneError", "cleanup"]
+
 _FORWARDING = "ipv6/conf/all/forwarding"
-
-
-class DataPlaneError(Exception):
-    """The host refused something for one virtual router."""
-
-    def __init__(self, vrid: int, effect: str, reason: str) -> None:
-        super().__init__(f"vrid {vrid}: {effect}: {reason}")
-        self.vrid = vrid
-        self.effect = effect
-        self.reason = reason
+_GONE = (errno.ENOENT, errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENODEV)
+# With more routes than this an address stays on its devices, deprecated and behind the gate, when it serves no more:
+# to take one off makes the kernel look at every route, which stops a CPU for 5 ms with 10,000 of them.
+_MANY_ROUTES = 20_000
+_AT_ONCE_US = 50_000  # reconcile() compares bindings for so long before it leaves the rest to work()
 
 
 @dataclass(slots=True)
-class _Router:
+class Router:
     """A virtual router on this host: what should be, and the messages for the moments that count."""
 
     vha: VirtualHaSettings
-    index: int
-    routes: BindingRoutes
+    bindings: BindingTable
     active: bool = False
-    installed: dict[Address, Address] = field(default_factory=dict)  # care-of address by home address
-    messages: dict[str, bytes] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Job:
-    """A queued piece of work, done from the front."""
-
-    vrid: int
-    kind: str  # install, remove or confirm
-    bindings: list[Binding] = field(default_factory=list)
-    done: int = 0
-    token: int = 0
-    refused: list[tuple[Address, Address]] = field(default_factory=list)  # routes to try again
+    macvlan: int = 0  # indexes of its devices, 0 until they are there
+    tunnels: int = 0
+    unsilence: bytes = b""
+    silence: bytes = b""
+    put_addresses: bytes = b""
+    hide_locals: bytes = b""
+    deprecate: bytes = b""
 
 
 class DataPlane:
@@ -77,236 +62,199 @@ class DataPlane:
         self._route = Netlink(netlink.ROUTE)
         self._filter = Netlink(netlink.NETFILTER)
         self._guard = Guard(self._filter)
-        self._routers: dict[int, _Router] = {}
-        self._queue: deque[_Job] = deque()
+        self._installer = Installer(self._route, self._guard)
+        self._routers: dict[int, Router] = {}
+        self._nowhere = 0
+        self._moved_local = False
 
     # --- the host ------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Take the host over: whatever an earlier agent left goes, then the parts that all virtual routers share."""
         _clean(self._route, self._filter, self._first_table, self._decapsulation_table)
-        was_off = links.read_sysctl(_FORWARDING) == "0"
+        was_off = devices.read_sysctl(_FORWARDING) == "0"
         self._guard.start(forwarding_was_off=was_off)
         if was_off:
-            links.write_sysctl(_FORWARDING, "1")
-        forwarding.move_local_rule(self._route)
-        self._route.call(self._shared_rule.message(add=True), ignore=(errno.EEXIST,))
+            devices.write_sysctl(_FORWARDING, "1")
+        self._moved_local = forwarding.move_local_rule(self._route)
+        self._add_rule(forwarding.decapsulation_rule(self._decapsulation_table))
+        self._nowhere = devices.make_nowhere(self._route)
 
     def stop(self) -> None:
         """Give the host back as it was."""
-        self._queue.clear()
+        self._installer.clear()
         self._routers.clear()
         _clean(self._route, self._filter, self._first_table, self._decapsulation_table)
-
-    @property
-    def _shared_rule(self) -> Rule:
-        return forwarding.decapsulation_rule(self._decapsulation_table)
 
     # --- virtual routers -----------------------------------------------------------------------------------
 
     def set_up(self, vha: VirtualHaSettings) -> None:
         """Make a virtual router, inactive; or change one, which stays active if it was and keeps its bindings."""
-        with _errors_of(vha.vrid, "set_up"):
-            known = self._routers.get(vha.vrid)
-            was_active = known is not None and known.active
-            if known is not None and was_active and _serves_differently(known.vha, vha):
-                self.deactivate(vha.vrid)
-            index, is_new = self._macvlan(vha)
-            router = _Router(vha, index, BindingRoutes(self._first_table + vha.vrid, index))
-            self._guard.set_up(vha)
-            router.messages = dict(self._pack(router))
+        router = self._routers.get(vha.vrid)
+        if router is None:
+            router = Router(vha, BindingTable(vha.vrid, self._first_table + vha.vrid))
             self._routers[vha.vrid] = router
-            if known is not None:
-                router.installed, router.active = known.installed, known.active
-                if is_new:
-                    self._reinstall(router)
-            if was_active and not router.active:
-                self.activate(vha.vrid)
+        with _errors_of(vha.vrid, "set_up"):
+            pause = router.active and _serves_differently(router.vha, vha)
+            if pause:
+                self._withdraw(router)
+            old, router.vha = router.vha, vha
+            self._build(router, old)
+            if pause:
+                self._serve(router)
 
     def tear_down(self, vrid: int) -> None:
         """Remove every trace of a virtual router; what is queued for it is forgotten."""
-        router = self._routers.get(vrid)
+        router = self._routers.pop(vrid, None)
         if router is None:
             return
+        self._installer.forget(vrid)
         with _errors_of(vrid, "tear_down"):
-            self.deactivate(vrid)
-            del self._routers[vrid]
-            self._queue = deque(job for job in self._queue if job.vrid != vrid or job.kind == "confirm")
-            links.delete_links(self._route, [router.index])
+            devices.delete_links(self._route, [index for index in (router.tunnels, router.macvlan) if index])
+            if router.vha.mipv6_ha_mode:
+                self._remove_rule(self._rule_of(router.vha))
+            if router.active:
+                self._filter.call(router.silence, ignore=(errno.ENOENT,))
             self._guard.tear_down(vrid)
 
     def activate(self, vrid: int) -> None:
-        """Serve: first the filter, then the routes in and out of the tunnels, then the addresses."""
+        """Serve from now on."""
         router = self._routers[vrid]
+        router.active = True
         with _errors_of(vrid, "activate"):
-            self._filter.call(router.messages["unsilence"])
-            self._route.call(router.messages["serve"], ignore=(errno.EEXIST,))
-            router.active = True
+            self._serve(router)
 
     def deactivate(self, vrid: int) -> None:
-        """Serve no more: routes first, then silence, so that nothing of the addresses' leaving gets out."""
-        router = self._routers[vrid]
-        if not router.active:
+        """Serve no more; bindings stay."""
+        router = self._routers.get(vrid)
+        if router is None or not router.active:
             return
+        router.active = False
         with _errors_of(vrid, "deactivate"):
-            router.active = False
-            gone = (errno.ENOENT, errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENODEV)
-            try:
-                self._route.call(router.messages["unroute"], ignore=gone)
-            finally:  # a Backup that goes on speaking would be the worst of failures
-                self._filter.call(router.messages["silence"], ignore=(errno.ENOENT,))
-            self._route.call(router.messages["unaddress"], ignore=gone)
+            self._withdraw(router)
 
-    def _macvlan(self, vha: VirtualHaSettings) -> tuple[int, bool]:
-        """The index of the virtual router's device, and whether it was made just now."""
+    def _serve(self, router: Router) -> None:
+        """First the filter, then the addresses, then the gate: nothing is taken that is not checked."""
+        if not router.tunnels or not router.macvlan:
+            raise NetlinkError(errno.ENODEV, f"no devices for it on {router.vha.interface}")
+        self._filter.call(router.unsilence)
+        self._route.call(router.put_addresses)
+        self._route.call(router.hide_locals, ignore=(errno.ESRCH,))
+        devices.set_gate(router.vha.vrid, devices.GATE_OPEN)
+
+    def _withdraw(self, router: Router) -> None:
+        """The gate first, then silence, so that nothing of the addresses' leaving gets out."""
+        if router.tunnels:
+            devices.set_gate(router.vha.vrid, devices.GATE_CLOSED)
+        self._filter.call(router.silence, ignore=(errno.ENOENT,))
+        self._route.call(router.deprecate, ignore=_GONE)
+        where = [(router.macvlan, address) for address in _virtual_addresses(router.vha)]
+        where += [(router.tunnels, address) for address in router.vha.addresses]
+        self._installer.soon(router.vha.vrid, "deactivate", self._take_addresses_off(router, where))
+
+    def _take_addresses_off(self, router: Router, where: list[tuple[int, Address]]) -> Iterator[bool]:
+        if sum(len(other.bindings.installed) for other in self._routers.values()) > _MANY_ROUTES:
+            return
+        for index, address in where:
+            if not (router.active and address in _virtual_addresses(router.vha)):
+                self._route.call(devices.no_address_message(index, address), ignore=_GONE)
+                yield True
+
+    # --- what a virtual router is made of ------------------------------------------------------------------
+
+    def _build(self, router: Router, old: VirtualHaSettings) -> None:
+        """Make what is missing and change what is different, without serving. Can be done again at any time."""
+        vha = router.vha
         found = links.all_links(self._route)
         below = found.get(vha.interface)
         if below is None:
             raise NetlinkError(errno.ENODEV, f"there is no interface {vha.interface}")
-        present = found.get(links.macvlan_name(vha.vrid))
+        if self._build_tunnels(router, found, below.mtu):
+            self._installer.put_back(router.bindings)
+        self._build_macvlan(router, found, below)
+        self._guard.set_up(vha)
+        if old.mipv6_ha_mode and self._rule_of(old) != self._rule_of(vha):
+            self._remove_rule(self._rule_of(old))
+        if vha.mipv6_ha_mode:
+            self._add_rule(self._rule_of(vha))
+            table = self._decapsulation_table
+            self._route.call(forwarding.decapsulation_message(table, vha.vha_address, router.tunnels))
+        self._pack(router)
+
+    def _build_tunnels(self, router: Router, found: dict[str, links.Link], mtu: int) -> bool:
+        """True if the device is new, and hence without routes."""
+        present = found.get(devices.tunnel_name(router.vha.vrid))
+        if present is not None and devices.is_as_made(present, self._nowhere):
+            devices.mend(self._route, present, mtu)
+            new = router.tunnels != present.index
+            router.tunnels = present.index
+        else:
+            if present is not None:
+                devices.delete_links(self._route, [present.index])
+            if devices.NOWHERE not in found:
+                self._nowhere = devices.make_nowhere(self._route)
+            router.tunnels = devices.make_tunnel_device(self._route, router.vha.vrid, self._nowhere, mtu)
+            new = True
+        if new:
+            router.bindings.routes = BindingRoutes(router.bindings.table, router.tunnels)
+        return new
+
+    def _build_macvlan(self, router: Router, found: dict[str, links.Link], below: links.Link) -> None:
+        present = found.get(links.macvlan_name(router.vha.vrid))
+        if present is not None and devices.is_as_made(present, below.index, router.vha.virtual_mac):
+            devices.mend(self._route, present, below.mtu)
+            router.macvlan = present.index
+            return
         if present is not None:
-            if links.is_as_made(present, below, vha.virtual_mac):
-                links.mend_macvlan(self._route, present, below)
-                return present.index, False
-            links.delete_links(self._route, [present.index])
-        return links.make_macvlan(self._route, vha.vrid, below, vha.virtual_mac), True
+            devices.delete_links(self._route, [present.index])
+        router.macvlan = devices.make_macvlan(self._route, router.vha.vrid, below, router.vha.virtual_mac)
 
-    def _pack(self, router: _Router) -> Iterator[tuple[str, bytes]]:
-        vha, index = router.vha, router.index
-        addresses = list(dict.fromkeys((vha.link_local, *vha.addresses)))
-        yield "unsilence", self._guard.activation(vha, index)
-        yield "silence", self._guard.deactivation(vha, index)
-        add, remove = self._tunnel_messages(router)
-        put = b"".join(
-            links.address_message(True, index, address, preferred=address in (vha.link_local, vha.vha_address))
-            for address in addresses
-        )
-        yield "serve", add + put
-        yield "unroute", remove
-        yield "unaddress", b"".join(
-            links.address_message(False, index, address, preferred=False) for address in addresses
-        )
-
-    def _tunnel_messages(self, router: _Router) -> tuple[bytes, bytes]:
-        vha = router.vha
-        if not vha.mipv6_ha_mode:
-            return b"", b""
-        rule = self._rule_of(vha)
-        decapsulation = self._decapsulation_table, vha.vha_address, router.index
-        return (
-            forwarding.decapsulation_message(True, *decapsulation) + rule.message(add=True),
-            rule.message(add=False) + forwarding.decapsulation_message(False, *decapsulation),
-        )
+    def _pack(self, router: Router) -> None:
+        """The tunnels' source is the VHA address: the one preferred address of their device."""
+        vha, macvlan, tunnels = router.vha, router.macvlan, router.tunnels
+        places = [(tunnels, address, address == vha.vha_address) for address in vha.addresses]
+        # On the macvlan they are there to be solicited, not to send from.
+        places += [(macvlan, address, address == vha.link_local) for address in _virtual_addresses(vha)]
+        router.put_addresses = b"".join(devices.address_message(*place) for place in places)
+        router.hide_locals = b"".join(forwarding.no_local_message(address, macvlan) for address in vha.addresses)
+        router.deprecate = devices.address_message(tunnels, vha.vha_address, False)
+        router.unsilence = self._guard.activation(vha, macvlan)
+        router.silence = self._guard.deactivation(vha, macvlan)
 
     def _rule_of(self, vha: VirtualHaSettings) -> Rule:
         return forwarding.bindings_rule(self._first_table + vha.vrid, vha.prefix, vha.prefix_length)
+
+    def _add_rule(self, rule: Rule) -> None:
+        self._route.call(rule.message(add=True), ignore=(errno.EEXIST,))
+
+    def _remove_rule(self, rule: Rule) -> None:
+        self._route.call(rule.message(add=False), ignore=(errno.ENOENT,))
 
     # --- bindings ------------------------------------------------------------------------------------------
 
     def install(self, vrid: int, bindings: list[Binding]) -> None:
         """Queue routes and source checks."""
-        self._queue.append(_Job(vrid, "install", bindings))
+        self._installer.install(self._routers[vrid].bindings, bindings)
 
     def remove(self, vrid: int, bindings: list[Binding]) -> None:
         """Queue the end of these bindings."""
-        self._queue.append(_Job(vrid, "remove", bindings))
+        self._installer.remove(self._routers[vrid].bindings, bindings)
 
     def confirm(self, vrid: int, token: int) -> None:
         """Queue a marker that work() returns when everything before it is in the kernel."""
-        self._queue.append(_Job(vrid, "confirm", token=token))
-
-    @property
-    def pending(self) -> bool:
-        """There is work to do."""
-        return bool(self._queue)
+        self._installer.confirm(vrid, token)
 
     def work(self, budget_us: int) -> list[tuple[int, int]]:
         """Do queued work until about the budget is spent; returns (vrid, token) of the markers passed.
 
         Stops early when the kernel is short of per-CPU memory, which it replenishes by itself when given a moment.
         """
-        passed = []
-        end = time.monotonic_ns() + budget_us * 1000
-        while self._queue:
-            job = self._queue[0]
-            if job.kind == "confirm":
-                passed.append((job.vrid, job.token))
-                self._queue.popleft()
-                continue
-            if not self._advance(job):
-                break
-            if job.done >= len(job.bindings) and not job.refused:
-                self._queue.popleft()
-            if time.monotonic_ns() >= end:
-                break
-        return passed
+        return self._installer.work(budget_us)
 
-    def _advance(self, job: _Job) -> bool:
-        """Do one piece of a job. False: the kernel wants a pause."""
-        router = self._routers.get(job.vrid)
-        if router is None:
-            job.done, job.refused = len(job.bindings), []
-            return True
-        with self._abandoning(job):
-            if job.refused:
-                return self._install_routes(router, job, job.refused)
-            part = job.bindings[job.done : job.done + _CHUNK]
-            advance = self._install_part if job.kind == "install" else self._remove_part
-            return advance(router, job, part)
-
-    @contextmanager
-    def _abandoning(self, job: _Job) -> Iterator[None]:
-        """An error that trying again does not mend ends the job; reconcile() can still complete it."""
-        try:
-            with _errors_of(job.vrid, job.kind):
-                yield
-        except DataPlaneError:
-            self._queue.remove(job)
-            raise
-
-    def _install_part(self, router: _Router, job: _Job, part: list[Binding]) -> bool:
-        wanted = {binding.home_address: binding.care_of_address for binding in part}
-        installed = router.installed
-        new = [(home, care_of) for home, care_of in wanted.items() if installed.get(home) != care_of]
-        gone = [installed[home] + home for home, _ in new if home in installed]
-        if new and not self._change_bound(router, gone, [care_of + home for home, care_of in new]):
-            return False
-        installed.update(new)
-        job.done += len(part)
-        return self._install_routes(router, job, new)
-
-    def _install_routes(self, router: _Router, job: _Job, new: list[tuple[Address, Address]]) -> bool:
-        job.refused = []
-        for home, failure in router.routes.install(self._route, new):
-            if failure.error not in _OUT_OF_MEMORY:
-                raise failure.exception()
-            job.refused.append((home, router.installed[home]))
-        return not job.refused
-
-    def _remove_part(self, router: _Router, job: _Job, part: list[Binding]) -> bool:
-        homes = [home for home in dict.fromkeys(b.home_address for b in part) if home in router.installed]
-        if homes and not self._change_bound(router, [router.installed[home] + home for home in homes], []):
-            return False
-        for home in homes:
-            del router.installed[home]
-        job.done += len(part)
-        for _, failure in router.routes.remove(self._route, homes):
-            raise failure.exception()
-        return True
-
-    def _change_bound(self, router: _Router, gone: list[bytes], new: list[bytes]) -> bool:
-        try:
-            self._guard.change_bound(router.vha.vrid, gone, new)
-        except OSError as error:
-            if error.errno in _OUT_OF_MEMORY:
-                return False
-            raise
-        return True
-
-    def _reinstall(self, router: _Router) -> None:
-        """The device was made anew and took its routes with it: put them back before anything else of the queue."""
-        again = list(router.installed.items())
-        self._queue.appendleft(_Job(router.vha.vrid, "install", refused=again))
+    @property
+    def pending(self) -> bool:
+        """There is work to do."""
+        return self._installer.pending
 
     # --- looking and mending -------------------------------------------------------------------------------
 
@@ -315,8 +263,91 @@ class DataPlane:
         return self._guard.counters()
 
     def reconcile(self) -> list[str]:
-        """Mend what is not as it should be on the host, and say what it was."""
-        return []
+        """Mend what is not as it should be on the host, and say what it was.
+
+        Bindings are compared after everything else that is queued; what of that takes long is left to work(), and
+        told by the next call.
+        """
+        found = links.all_links(self._route)
+        tables = _tables(self._first_table, self._decapsulation_table)
+        state = repair.look(self._route, self._guard, found, self._routers, tables)
+        state |= repair.look_at_decapsulation(self._route, self._decapsulation_table)
+        faults = repair.differences(dict(self._should(found)), state)
+        self._mend(faults)
+        for router in self._routers.values():
+            self._installer.compare(router.bindings)
+        self._installer.advance(_AT_ONCE_US)
+        return [fault.text for fault in faults] + self._installer.findings()
+
+    def _should(self, found: dict[str, links.Link]) -> Iterator[tuple[repair.Key, tuple[int | None, object]]]:
+        yield repair.FILTER, (None, "whole")
+        yield repair.setting(_FORWARDING), (None, "1")
+        if self._moved_local:
+            yield repair.rule(forwarding.LOCAL_MOVED), (None, repair.PRESENT)
+        yield repair.rule(forwarding.decapsulation_rule(self._decapsulation_table)), (None, repair.PRESENT)
+        for vrid, router in self._routers.items():
+            below = found.get(router.vha.interface)
+            if below is not None:  # without it there is nothing to serve on; set_up() comes when it is back
+                yield from ((key, (vrid, value)) for key, value in self._should_of(router, below))
+
+    def _should_of(self, router: Router, below: links.Link) -> Iterator[tuple[repair.Key, object]]:
+        vha, macvlan, tunnels = router.vha, links.macvlan_name(router.vha.vrid), devices.tunnel_name(router.vha.vrid)
+        yield repair.device(macvlan), repair.device_value(below.index, below.mtu, vha.virtual_mac)
+        yield repair.device(tunnels), repair.device_value(self._nowhere, below.mtu, None)
+        for name in (macvlan, tunnels):
+            yield from ((repair.setting(path), value) for path, value in devices.device_settings(name).items())
+        gate = devices.GATE_OPEN if router.active else devices.GATE_CLOSED
+        yield repair.setting(devices.gate_path(vha.vrid)), gate
+        if vha.mipv6_ha_mode:
+            yield repair.rule(self._rule_of(vha)), repair.PRESENT
+            yield repair.decapsulation(vha.vha_address), router.tunnels
+        if router.active:
+            yield repair.active_interface(router.macvlan), repair.PRESENT
+            for address in _virtual_addresses(vha):
+                yield repair.address(macvlan, address), repair.PRESENT
+                yield repair.virtual_address(address), repair.PRESENT
+            yield from ((repair.address(tunnels, address), repair.PRESENT) for address in vha.addresses)
+
+    def _mend(self, faults: list[repair.Fault]) -> None:
+        """What everybody needs first; then each virtual router that lacks something is built and serves again."""
+        with _errors_of(0, "reconcile"):
+            for fault in faults:
+                self._mend_shared(fault)
+        wrong = {fault.vrid for fault in faults} - {None}
+        errors = []
+        for router in self._routers.values():
+            if router.vha.vrid in wrong:
+                try:
+                    with _errors_of(router.vha.vrid, "reconcile"):
+                        self._build(router, router.vha)
+                        (self._serve if router.active else self._withdraw)(router)
+                except DataPlaneError as error:
+                    errors.append(error)
+        if errors:
+            raise errors[0]
+
+    def _mend_shared(self, fault: repair.Fault) -> None:
+        match fault.key:
+            case repair.FILTER:
+                self._guard.rebuild()
+                for router in self._routers.values():
+                    self._installer.put_back_bound(router.bindings)
+            case ("setting", str(path)) if fault.vrid is None:
+                devices.write_sysctl(path, str(fault.wanted))
+            case ("rule", Rule() as rule) if fault.wanted is None:
+                self._remove_rule(rule)
+            case ("rule", Rule() as rule) if rule == forwarding.LOCAL_MOVED:
+                forwarding.move_local_rule(self._route)
+            case ("rule", Rule() as rule) if fault.vrid is None:
+                self._add_rule(rule)
+            case ("active interface", int(index)) if fault.wanted is None:
+                self._guard.remove_strays([index], [])
+            case ("virtual address", bytes(address)) if fault.wanted is None:
+                self._guard.remove_strays([], [address])
+
+
+def _virtual_addresses(vha: VirtualHaSettings) -> list[Address]:
+    return list(dict.fromkeys((vha.link_local, *vha.addresses)))
 
 
 def _serves_differently(old: VirtualHaSettings, new: VirtualHaSettings) -> bool:
@@ -327,13 +358,16 @@ def _serves_differently(old: VirtualHaSettings, new: VirtualHaSettings) -> bool:
     )
 
 
+def _tables(first_table: int, decapsulation_table: int) -> set[int]:
+    return {decapsulation_table, *range(first_table + 1, first_table + 256)}
+
+
 @contextmanager
 def _errors_of(vrid: int, effect: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise DataPlaneError(vrid, effect, f"{error.filename}: {reason}" if error.filename else reason) from error
+        raise DataPlaneError.of(vrid, effect, error) from error
 
 
 def cleanup(first_table: int, decapsulation_table: int) -> list[str]:
@@ -347,31 +381,19 @@ def cleanup(first_table: int, decapsulation_table: int) -> list[str]:
 
 
 def _clean(route: Netlink, filter_: Netlink, first_table: int, decapsulation_table: int) -> list[str]:
-    removed = []
-    tables = {decapsulation_table, *range(first_table + 1, first_table + 256)}
-    # Rules first: from here on no packet is taken for a virtual HA. The filter last: till then the devices are mute.
-    rules = [rule for rule in forwarding.all_rules(route) if rule.protocol == links.PROTOCOL and rule.table in tables]
-    for rule in rules:
-        route.call(rule.message(add=False), ignore=(errno.ENOENT,))
-        removed.append(f"rule {rule.preference} to table {rule.table}")
+    """Devices first: addresses, routes and gates go with them at once, and rules are cheap to remove afterwards."""
+    removed = [f"device {name}" for name in devices.delete_all(route)]
+    tables = _tables(first_table, decapsulation_table)
+    for rule in forwarding.all_rules(route):
+        if rule.protocol == devices.PROTOCOL and rule.table in tables:
+            route.call(rule.message(add=False), ignore=(errno.ENOENT,))
+            removed.append(f"rule {rule.preference} to table {rule.table}")
     if forwarding.restore_local_rule(route):
         removed.append("rule of the local table moved back to 0")
-    macvlans = [link for link in links.all_links(route).values() if links.is_ours(link)]
-    links.delete_links(route, [link.index for link in macvlans])
-    removed += [f"device {link.name}" for link in macvlans]
-    removed += _flush_tables(route, tables)
     had_table, was_off = remove_table(filter_)
     if had_table:
         removed.append("packet filter table inet vrrp_ha")
     if was_off:
-        links.write_sysctl(_FORWARDING, "0")
+        devices.write_sysctl(_FORWARDING, "0")
         removed.append("net.ipv6.conf.all.forwarding set back to 0")
     return removed
-
-
-def _flush_tables(route: Netlink, tables: Iterable[int]) -> list[str]:
-    """Routes of ours that went with no device (somebody may have pointed them elsewhere)."""
-    left = [found for found in forwarding.all_routes(route) if found.protocol == links.PROTOCOL and found.table in tables]
-    for found in left:
-        route.call(found.request, ignore=(errno.ESRCH,))
-    return [f"{len(left)} routes"] if left else []

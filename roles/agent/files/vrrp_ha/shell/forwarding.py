@@ -2,18 +2,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Routes and rules: the tunnel to every mobile node and the way out of the reverse tunnels.
 
-Preference of the rules while an agent runs (lower first):
+Rules while an agent runs, by preference (lower first):
 
-     10  ipproto ipv6 lookup DECAP              DECAP holds `VHA/128 encap seg6local End.DX6` of the active ones
+     10  ipproto ipv6 lookup DECAP              DECAP has `VHA/128 encap seg6local action End.DX6 nh6 ::`
      20  lookup local                           moved from 0, so that DECAP comes first
-     30  to HOME_PREFIX lookup FIRST+VRID       one per active virtual HA; its table holds its bindings
+     30  to HOME_PREFIX lookup FIRST+VRID       one per virtual HA; its table holds its bindings
   32766  lookup main
 
-A binding is the route `HoA/128 encap seg6 mode encap.red segs CoA dev vrrp6-VRID`: one segment, hence no routing
-header, hence plain IPv6 in IPv6 (RFC 2473; RFC 8986 section 5.2), whose source is the VHA address because the kernel
-takes it from the device. The routes are there on Backups too; activating costs one rule whatever their number.
-Home addresses lie in the home prefix, so what is for anything else, multicast and link-local included, matches no
-rule of ours. A table is consulted before main because main has the home prefix as on-link.
+A binding is the route `HoA/128 encap seg6 mode encap.red segs CoA dev mip6-VRID`: one segment, hence no routing header,
+hence plain IPv6 in IPv6 (RFC 2473; RFC 8986 section 5.2), whose source is the VHA address because the kernel takes it
+from the device. A virtual HA's table is asked before main because main has the home prefix as on-link; and home
+addresses lie in the home prefix, so nothing else, multicast and link-local included, is ever tunnelled.
+
+All of it is there on Backups as well, behind the closed gate of the device (devices.py).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from dataclasses import dataclass
 
 from ..core.types import Address
 from . import netlink
-from .links import PROTOCOL
+from .devices import PROTOCOL
 from .netlink import Failure, Netlink, attribute, attribute_u32, attributes, message, nested, u32
 
 DECAPSULATION_PREFERENCE = 10
@@ -39,7 +40,7 @@ RTM_NEWRULE, RTM_DELRULE, RTM_GETRULE = 32, 33, 34
 _IPPROTO_IPV6 = 41
 _TABLE_LOCAL = 255
 _PROTOCOL_KERNEL = 2
-_SCOPE_UNIVERSE, _TYPE_UNICAST = 0, 1
+_SCOPE_UNIVERSE, _TYPE_UNICAST, _TYPE_LOCAL = 0, 1, 2
 _RTA_DST, _RTA_OIF, _RTA_TABLE, _RTA_ENCAP_TYPE, _RTA_ENCAP = 1, 4, 15, 21, 22
 _ENCAP_SEG6, _ENCAP_SEG6_LOCAL = 5, 7
 _SEG6_IPTUNNEL_SRH = 1
@@ -94,39 +95,43 @@ def bindings_rule(table: int, prefix: Address, prefix_length: int) -> Rule:
     return Rule(BINDINGS_PREFERENCE, table, prefix=prefix, prefix_length=prefix_length)
 
 
-def all_rules(route: Netlink) -> Iterator[Rule]:
+def all_rules(route: Netlink) -> list[Rule]:
     """Every IPv6 rule of this network namespace."""
+    return list(map(_parse_rule, route.dump(RTM_GETRULE, _RULE.pack(socket.AF_INET6, 0, 0, 0, 0, 0, 0, 0, 0))))
+
+
+def _parse_rule(body: bytes) -> Rule:
     plain = {_FRA_DST, _FRA_PRIORITY, _FRA_TABLE, _FRA_SUPPRESS_PREFIXLEN, _FRA_PROTOCOL, _FRA_IP_PROTO}
-    for body in route.dump(RTM_GETRULE, _RULE.pack(socket.AF_INET6, 0, 0, 0, 0, 0, 0, 0, 0)):
-        _, prefix_length, source_length, tos, table, _, _, action, flags = _RULE.unpack_from(body)
-        found = attributes(body, _RULE.size)
-        suppress = u32(found.get(_FRA_SUPPRESS_PREFIXLEN, b"\xff\xff\xff\xff"))
-        yield Rule(
-            preference=u32(found.get(_FRA_PRIORITY, bytes(4))),
-            table=u32(found[_FRA_TABLE]) if _FRA_TABLE in found else table,
-            protocol=found.get(_FRA_PROTOCOL, b"\0")[0],
-            prefix=found.get(_FRA_DST, b""),
-            prefix_length=prefix_length,
-            ip_protocol=found.get(_FRA_IP_PROTO, b"\0")[0],
-            extra=bool(
-                source_length or tos or flags or action != _ACTION_TO_TABLE or suppress != 0xFFFFFFFF or set(found) - plain
-            ),
-        )
+    _, prefix_length, source_length, tos, table, _, _, action, flags = _RULE.unpack_from(body)
+    found = attributes(body, _RULE.size)
+    suppress = u32(found.get(_FRA_SUPPRESS_PREFIXLEN, b"\xff\xff\xff\xff"))
+    elsewhere = source_length or tos or flags or action != _ACTION_TO_TABLE or suppress != 0xFFFFFFFF
+    return Rule(
+        preference=u32(found.get(_FRA_PRIORITY, bytes(4))),
+        table=u32(found[_FRA_TABLE]) if _FRA_TABLE in found else table,
+        protocol=found.get(_FRA_PROTOCOL, b"\0")[0],
+        prefix=found.get(_FRA_DST, b""),
+        prefix_length=prefix_length,
+        ip_protocol=found.get(_FRA_IP_PROTO, b"\0")[0],
+        extra=bool(elsewhere or set(found) - plain),
+    )
 
 
-def move_local_rule(route: Netlink) -> None:
+def move_local_rule(route: Netlink) -> bool:
     """Make room before the local table; the new rule comes before the old one goes, so no packet misses it.
 
-    An operator who has moved the rule already (VRFs want that) keeps it where it is.
+    An operator who has moved the rule already (VRFs want that) keeps it where it is. Tells whether it was moved.
     """
-    if LOCAL_AT_ZERO.table in {rule.table for rule in all_rules(route) if rule.preference == 0}:
-        route.call(LOCAL_MOVED.message(add=True), ignore=(errno.EEXIST,))
-        route.call(_any_protocol(LOCAL_AT_ZERO))
+    if not any(rule.table == _TABLE_LOCAL and rule.preference == 0 for rule in all_rules(route)):
+        return False
+    route.call(LOCAL_MOVED.message(add=True), ignore=(errno.EEXIST,))
+    route.call(_any_protocol(LOCAL_AT_ZERO))
+    return True
 
 
 def restore_local_rule(route: Netlink) -> bool:
     """Undo move_local_rule; tells whether there was anything to undo."""
-    rules = list(all_rules(route))
+    rules = all_rules(route)
     if LOCAL_MOVED not in rules:
         return False
     if not any(rule.table == _TABLE_LOCAL and rule.preference == 0 for rule in rules):
@@ -145,12 +150,10 @@ def _any_protocol(rule: Rule) -> bytes:
 # --- routes ------------------------------------------------------------------------------------------------
 
 
-def decapsulation_message(add: bool, table: int, vha: Address, index: int) -> bytes:
+def decapsulation_message(table: int, vha: Address, index: int) -> bytes:
     """`VHA/128 encap seg6local action End.DX6 nh6 ::`: the inner packet is routed as if it had come by itself."""
     body = _ROUTE.pack(socket.AF_INET6, 128, 0, 0, 0, PROTOCOL, _SCOPE_UNIVERSE, _TYPE_UNICAST, 0)
     body += attribute(_RTA_DST, vha) + attribute_u32(_RTA_TABLE, table) + attribute_u32(_RTA_OIF, index)
-    if not add:
-        return message(RTM_DELROUTE, netlink.ACK, body)
     return message(
         RTM_NEWROUTE,
         netlink.ACK | netlink.CREATE | netlink.REPLACE,
@@ -164,10 +167,18 @@ def decapsulation_message(add: bool, table: int, vha: Address, index: int) -> by
     )
 
 
+def no_local_message(address: Address, index: int) -> bytes:
+    """The route that the kernel makes for an address of a device goes, and with it delivery of packets for it."""
+    body = _ROUTE.pack(socket.AF_INET6, 128, 0, 0, 0, _PROTOCOL_KERNEL, 0, _TYPE_LOCAL, 0)
+    body += attribute(_RTA_DST, address) + attribute_u32(_RTA_TABLE, _TABLE_LOCAL) + attribute_u32(_RTA_OIF, index)
+    return message(RTM_DELROUTE, netlink.ACK, body)
+
+
 class BindingRoutes:
     """The packed form of one virtual HA's routes: two addresses to fill in, so that a hundred cost a join."""
 
     def __init__(self, table: int, index: int) -> None:
+        self.index = index
         marker_home, marker_care_of = b"\xa5" * 16, b"\x5a" * 16
         body = _ROUTE.pack(socket.AF_INET6, 128, 0, 0, 0, PROTOCOL, _SCOPE_UNIVERSE, _TYPE_UNICAST, 0)
         body += attribute(_RTA_DST, marker_home) + attribute_u32(_RTA_TABLE, table)

@@ -190,9 +190,9 @@ class Guard:
         )
         yield from self._inner_rules(vrid, limit, _HEADER + _ENCAPSULATION_LIMIT)
         # Also behind any other extension header, and in fragments, where the inner source is not where we look.
-        for last in (self._table.rule(chain, *nft.protocol(_IPV6), nft.count("tunnel_spoofed"), nft.verdict("drop")),):
-            yield last
-        yield self._table.rule(limit, nft.count("tunnel_spoofed"), nft.verdict("drop"))
+        spoofed = nft.count("tunnel_spoofed"), nft.verdict("drop")
+        yield self._table.rule(chain, *nft.protocol(_IPV6), *spoofed)
+        yield self._table.rule(limit, *spoofed)
 
     def _inner_rules(self, vrid: int, chain: str, inner: int, *condition: bytes) -> Iterator[bytes]:
         destination = inner + _DESTINATION_AT
@@ -233,6 +233,11 @@ class Guard:
             self._table.add_elements(bound_set(vrid), new),
         )
 
+    def drop_bound(self, vrid: int, pair: bytes) -> None:
+        """A pair that may not be there goes."""
+        batch = nft.batch(self._table.delete_elements(bound_set(vrid), [pair]))
+        self._filter.call(batch, ignore=(errno.ENOENT,))
+
     def _send(self, *messages: bytes) -> None:
         self._filter.call(nft.batch(*messages))
 
@@ -242,11 +247,11 @@ class Guard:
         """How the kernel tells our rules now: whoever changes one later changes its handle or its expressions."""
         self._expected = self._table.rules(self._filter)
 
-    def is_whole(self) -> bool:
-        """Table, chains, sets and rules are as they were made. Elements are not looked at."""
+    def is_whole(self) -> bool | None:
+        """Chains, sets and rules are as they were made; None: there is no table. Elements are not looked at."""
         if self._table.comment(self._filter) is None:
-            return False
-        sets = {_ACTIVE, _VIRTUAL, *(bound_set(vrid) for vrid in self._vhas if self._vhas)}
+            return None
+        sets = {_ACTIVE, _VIRTUAL, *(bound_set(vrid) for vrid in self._vhas)}
         return sets <= self._table.sets(self._filter) and self._table.rules(self._filter) == self._expected
 
     def rebuild(self) -> None:
@@ -262,22 +267,23 @@ class Guard:
         )
         self._remember()
 
-    def active_indexes(self) -> set[bytes]:
-        """The elements of the active-interface set."""
-        return set(self._table.elements(self._filter, _ACTIVE))
+    def active_indexes(self) -> set[int]:
+        """The interfaces that may receive and send."""
+        return {nft.index_of(element) for element in self._table.elements(self._filter, _ACTIVE)}
 
     def virtual_addresses(self) -> set[Address]:
         """The addresses whose packets go through a chain of ours."""
         return set(self._table.elements(self._filter, _VIRTUAL))
 
-    def bound(self, vrid: int) -> set[bytes]:
-        """The pairs of care-of and home address that may tunnel."""
-        return set(self._table.elements(self._filter, bound_set(vrid)))
+    def bound(self, vrid: int, reader: Netlink) -> Iterator[bytes]:
+        """The pairs of care-of and home address that may tunnel, read bit by bit by a socket of its own."""
+        return self._table.elements(reader, bound_set(vrid))
 
-    def remove_strays(self, indexes: Iterable[bytes], addresses: Iterable[Address]) -> None:
+    def remove_strays(self, indexes: Iterable[int], addresses: Iterable[Address]) -> None:
         """Elements that belong to no active virtual router."""
         self._send(
-            self._table.delete_elements(_ACTIVE, list(indexes)), self._table.delete_elements(_VIRTUAL, list(addresses))
+            self._table.delete_elements(_ACTIVE, [nft.interface_index(index) for index in indexes]),
+            self._table.delete_elements(_VIRTUAL, list(addresses)),
         )
 
 

@@ -270,7 +270,7 @@ class Table:
 
     def elements(self, filter_: Netlink, name: str) -> Iterator[bytes]:
         """The keys of a set or map."""
-        for found in self._dump(filter_, _GET_ELEMENT, self._table + attribute_string(2, name)):
+        for found in self._read(filter_, _GET_ELEMENT, self._table + attribute_string(2, name)):
             for _, element in each_attribute(found.get(3, b"")):
                 yield attributes(attributes(element).get(1, b"")).get(1, b"")
 
@@ -283,8 +283,11 @@ class Table:
         return values
 
     def _dump(self, filter_: Netlink, kind: int, body: bytes) -> list[dict[int, bytes]]:
-        contents = filter_.dump(_SUBSYSTEM << 8 | kind, _GENERIC.pack(_FAMILY_INET, 0, 0) + body)
-        return [attributes(content, _GENERIC.size) for content in contents]
+        return list(self._read(filter_, kind, body))
+
+    def _read(self, filter_: Netlink, kind: int, body: bytes) -> Iterator[dict[int, bytes]]:
+        for content in filter_.dump(_SUBSYSTEM << 8 | kind, _GENERIC.pack(_FAMILY_INET, 0, 0) + body):
+            yield attributes(content, _GENERIC.size)
 
 
 def interface_name(name: str) -> bytes:
@@ -295,6 +298,11 @@ def interface_name(name: str) -> bytes:
 def interface_index(index: int) -> bytes:
     """An interface's index as the register holds it."""
     return struct.pack("=I", index)
+
+
+def index_of(data: bytes) -> int:
+    """The interface whose index the register holds."""
+    return int(struct.unpack("=I", data)[0])
 
 
 def protocol(number: int) -> Iterable[bytes]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,7 +20,8 @@ settings.load_profile(os.environ.get("VRRP_HA_HYPOTHESIS", "fast"))
 ACCEPTABLE = "kernel:"
 """A skip whose reason begins so tells what the running kernel lacks; anything else could have been set up."""
 
-TESTS = Path(__file__).parent
+os.environ.setdefault("VRRP_HA_LAB", "t")
+"""Tests have a lab of their own, so that they leave one alone that somebody works with."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

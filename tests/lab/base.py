@@ -63,10 +63,9 @@ def proxies() -> dict[str, str]:
 def prepare() -> Path:
     """The base system's directory, made if it is not there yet."""
     base = path()
-    with locked("base"):
+    with locked(CACHE):
         if base.is_dir():
             return base
-        CACHE.mkdir(parents=True, exist_ok=True)
         for leftover in CACHE.glob("*.partial"):
             shutil.rmtree(leftover)
         partial = base.with_suffix(".partial")

@@ -26,7 +26,7 @@ def up() -> None:
     """Build what is missing, boot what is off, and come back when Ansible can reach every host."""
     need_root()
     system = base.prepare()
-    with locked("lab"):
+    with locked(RUN):
         started = time.monotonic()
         access.generate()
         network.create_switch()
@@ -42,7 +42,7 @@ def up() -> None:
 def down() -> None:
     """Remove all of it: processes, namespaces, disks, keys. The base system stays for the next time."""
     need_root()
-    with locked("lab"):
+    with locked(RUN):
         for node in topology.NODES:
             if node.boots:
                 hosts.kill(node)
@@ -51,14 +51,14 @@ def down() -> None:
                 hosts.erase_disk(node)
         network.destroy(topology.SWITCH_NAMESPACE)
         for leftover in RUN.iterdir():
-            if leftover.suffix != ".lock":
+            if leftover.name != "lock":
                 shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
 
 def power_off(name: str) -> float:
     """Like pulling the plug: cables dead first, then every process. Returns the monotonic time of the cut."""
     node = _host(name)
-    with locked("lab"):
+    with locked(RUN):
         network.unplug(node)
         cut = time.monotonic()
         hosts.kill(node)
@@ -70,7 +70,7 @@ def power_on(name: str, wait: bool = True) -> None:
     """Boot it from its own disk, as power-off left it."""
     node = _host(name)
     system = base.prepare()
-    with locked("lab"):
+    with locked(RUN):
         _power_on(node, system, fresh=False)
         if wait:
             _wait_until_reachable([node])

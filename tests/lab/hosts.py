@@ -45,7 +45,7 @@ exec unshare --mount --propagation slave sh -ec '
 
 
 def disk(node: topology.Node) -> Path:
-    return CACHE / "hosts" / node.name
+    return CACHE / "hosts" / node.namespace
 
 
 def log(node: topology.Node) -> Path:

@@ -17,8 +17,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+INSTANCE = os.environ.get("VRRP_HA_LAB", "")
+"""A word of up to four characters that sets this lab apart from others on the machine: `make test` has its own."""
+
 CACHE = Path(os.environ.get("VRRP_HA_LAB_CACHE", "/var/cache/vrrp-ha-lab"))
-RUN = Path(os.environ.get("VRRP_HA_LAB_RUN", "/run/vrrp-ha-lab"))
+RUN = Path(os.environ.get("VRRP_HA_LAB_RUN", f"/run/vrrp-ha-lab{INSTANCE and '-'}{INSTANCE}"))
 VENV = Path(os.environ.get("VRRP_HA_VENV", CHECKOUT / ".cache" / "venv"))
 WHEELS = CHECKOUT / ".cache" / "wheels"
 """What the agent needs beside Python, for hosts without internet; tests/setup puts it there."""
@@ -56,10 +59,10 @@ def say(text: str) -> None:
 
 
 @contextlib.contextmanager
-def locked(name: str) -> Iterator[None]:
-    """One of these at a time on the machine; the lock goes with its holder, also when that crashes."""
-    RUN.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (RUN / f"{name}.lock").open("w") as handle:
+def locked(directory: Path) -> Iterator[None]:
+    """One at a time in this directory; the lock goes with its holder, also when that crashes."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (directory / "lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 

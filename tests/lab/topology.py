@@ -4,14 +4,16 @@
 
 Everything else in this package reads the plan from here and knows no address of its own. All addresses are from
 2001:db8::/32 (documentation) and fd76:6861::/32 (unique local); none leaves the namespaces, all of which are
-named `vha-...`.
+named `vha-...` (with another lab's name after `vha`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-PREFIX = "vha-"
+from tests.lab.places import INSTANCE
+
+PREFIX = f"vha{INSTANCE}-"
 SWITCH = "switch"
 """The namespace that holds one bridge a link; every other node has one cable to each of its links."""
 

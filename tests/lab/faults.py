@@ -1,0 +1,49 @@
+# Copyright: the mip6.vrrp_ha developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Trouble on the home link, made at the switch with nftables, where no host can see or prevent it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.lab import topology
+from tests.lab.places import in_namespace, run
+
+TABLE = "faults"
+BC_UPDATE = "0x33"
+"""The first octet of a VRRP message: version 3, and the type number that the settings give to BC_UPDATE."""
+
+
+@contextmanager
+def updates_lost_towards(host: str) -> Iterator[None]:
+    """No binding cache update reaches the host; advertisements and digests do."""
+    with _dropped(f'oifname "{_port(host)}" ip6 nexthdr 112 @th,0,8 {BC_UPDATE}'):
+        yield
+
+
+@contextmanager
+def vrrp_cut_off(host: str) -> Iterator[None]:
+    """The host neither hears the others' VRRP nor is heard; everything else passes."""
+    port = _port(host)
+    with _dropped(f'oifname "{port}" ip6 nexthdr 112', f'iifname "{port}" ip6 nexthdr 112'):
+        yield
+
+
+@contextmanager
+def _dropped(*matches: str) -> Iterator[None]:
+    rules = "\n".join(f"{match} counter drop" for match in matches)
+    _nft(f"table bridge {TABLE} {{ chain forward {{ type filter hook forward priority 0\n{rules}\n}} }}")
+    try:
+        yield
+    finally:
+        _nft(f"delete table bridge {TABLE}")
+
+
+def _port(host: str) -> str:
+    node = topology.node(host)
+    return topology.switch_port(node, next(port for port in node.ports if port.link == topology.HOME))
+
+
+def _nft(script: str) -> None:
+    run(*in_namespace(topology.SWITCH_NAMESPACE, ["nft", "-f", "-"]), stdin=script)

@@ -73,6 +73,14 @@ def test_release_of_a_drained_owner_does_not_make_it_master():
     assert (router.state, router.held) == (State.BACKUP, False)
 
 
+def test_a_held_owner_that_is_no_owner_any_more_preempts_as_others_do():
+    router = held_owner()
+    router.handle(PriorityChanged(200), at(0.5))
+    router.handle(advert(100), at(1))
+    assert not router.held
+    assert router.deadline() < at(4)
+
+
 def test_an_undrained_owner_waits_for_its_bindings():
     router = draining(priority=255)
     router.handle(advert(100), at(1))

@@ -239,6 +239,22 @@ def test_undrained_owner_takes_over_as_soon_as_its_bindings_are_confirmed():
     assert advertised(story.happens(BindingsInstalled(51, confirm.token), 2.0)) == [255]
 
 
+def test_undraining_in_the_middle_of_the_handover_ends_it():
+    story = master()
+    story.happens(DrainRequested((51,)), 1.0)
+    assert advertised(story.happens(UndrainRequested((51,)), 1.01)) == [255]
+    assert (story.state()["state"], story.state()["leaving"]) == ("master", False)
+
+
+def test_backup_that_is_made_the_owner_takes_over_once_its_bindings_are_confirmed():
+    story = Story(virtual_ha(priority=200))
+    story.happens(UP, 0)
+    story.hears_advert(250, 0.05)
+    story.hears_sync(bc_sync.BcDigest(51, 0, 0), 0.06)
+    (confirm,) = of(story.happens(Reconfigured(settings(virtual_ha(priority=255))), 1.0), ConfirmInstalled)
+    assert advertised(story.happens(BindingsInstalled(51, confirm.token), 1.0)) == [255]
+
+
 def test_drained_stays_drained_across_a_restart():
     story = Story(virtual_ha(), drained=frozenset({51}))
     story.happens(UP, 0)

@@ -164,11 +164,10 @@ class Election:
                 self.priority = priority
                 if self._deadline is not None:
                     self._deadline = Instant(self._deadline + self.skew_time_us - skew_before)
-                if priority == OWNER_PRIORITY:
-                    # An owner that comes back takes over with its bindings, as one that starts does.
-                    self.held = self.settings.mipv6_ha_mode
-                    if not self.held:
-                        yield from self._become_master("owner", now)
+                # An owner that comes back takes over with its bindings, as one that starts does; nobody else is held.
+                self.held = priority == OWNER_PRIORITY and self.settings.mipv6_ha_mode
+                if priority == OWNER_PRIORITY and not self.held:
+                    yield from self._become_master("owner", now)
             case Release() if self.held:
                 self.held = False
                 if self.priority == OWNER_PRIORITY:

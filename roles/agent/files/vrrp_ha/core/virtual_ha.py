@@ -236,9 +236,9 @@ class VirtualHa:
         yield Report("info", "undrained", self.settings.vrid)
         if not self._election:
             return
+        # Also while leaving: it ends that.
         yield from self._drive(self._election.handle(PriorityChanged(self.effective_priority), now), now)
-        if self.settings.is_owner and self.state is State.BACKUP and self.synced:
-            yield self._confirm()
+        yield from self._take_back()
 
     def installed(self, token: int, now: Instant) -> Iterator[object]:
         """The bindings of the completed sync are in the kernel: the owner takes over."""
@@ -316,7 +316,6 @@ class VirtualHa:
             case Advertise(priority=priority):
                 yield self._advertisement(priority)
             case BecomeMaster():
-                self.counters["became_master"] += 1
                 self.alarm = None
                 yield Activate(vrid)
                 self._announce_at = [now, Instant(now + ANNOUNCE_AGAIN_US)]  # after the advertisement
@@ -351,8 +350,7 @@ class VirtualHa:
         if not self._ever_synced:
             self._ever_synced = True
             yield from self._compete(now)
-        if self.settings.is_owner and self.state is State.BACKUP and not self.drained:
-            yield self._confirm()
+        yield from self._take_back()
 
     def _not_synchronised(self, now: Instant) -> Iterator[object]:
         """An owner hears a Master but does not get its bindings."""
@@ -370,6 +368,12 @@ class VirtualHa:
         if self._election and self._election.priority != self.effective_priority and not self.leaving:
             change = PriorityChanged(self.effective_priority)
             yield from self._drive(self._election.handle(change, now), now)
+            yield from self._take_back()
+
+    def _take_back(self) -> Iterator[object]:
+        """An owner with the Master's bindings is Master as soon as they are in the kernel."""
+        if self.settings.is_owner and self.state is State.BACKUP and self.synced and not self.drained:
+            yield self._confirm()
 
     def _replicate(self, changed: list[Binding], removed: list[Binding], now: Instant) -> Iterator[object]:
         if self._sync:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 
@@ -31,7 +32,7 @@ def check(run, command, config, keys, directory=None):
             arguments += ["--keys", _write(place, "keys.json", keys)]
         rc, out, err = run(arguments + [config_path])
         if rc:
-            raise RefusedError(problems(out, err, place))
+            raise RefusedError([_with_vrid(line, config) for line in problems(out, err, place)])
     finally:
         shutil.rmtree(place, ignore_errors=True)
 
@@ -43,6 +44,16 @@ def problems(out, err, place=""):
     except (ValueError, KeyError, TypeError):
         found = [line.strip() for line in (err + "\n" + out).splitlines() if line.strip()][-20:]
     return [_line(problem).replace(place + "/", "") for problem in found] or ["the checker does not say why"]
+
+
+def _with_vrid(line, config):
+    """Say which VRID virtual_has[N] is: the operator's list is the fleet's, so N is not a place in it."""
+    found = re.match(r"virtual_has\[(\d+)\][^:]*", line)
+    try:
+        vrid = config["virtual_has"][int(found.group(1))]["vrid"]
+    except (AttributeError, IndexError, KeyError, TypeError):
+        return line
+    return "{0} (VRID {1}){2}".format(found.group(0), vrid, line[found.end() :])
 
 
 def _line(problem):

@@ -168,10 +168,20 @@ class Host:
             # The service may not write below the release, so it could never keep what it compiled.
             self.command([python, "-m", "compileall", "-q", os.path.join(fresh, "lib")], "compile the release")
             os.chmod(fresh, 0o755)
-            os.rename(fresh, os.path.join(directory, digest))
+            self._rename(fresh, os.path.join(directory, digest))
         except BaseException:
             shutil.rmtree(fresh, ignore_errors=True)
             raise
+
+    @staticmethod
+    def _rename(fresh, target):
+        try:
+            os.rename(fresh, target)
+        except OSError:
+            # Another play was faster; what it put there has the same digest.
+            if not os.path.isdir(target):
+                raise
+            shutil.rmtree(fresh)
 
     @staticmethod
     def _unpack(archive, directory):

@@ -137,7 +137,9 @@ class Fleet:
         for host, state in known.items():
             if host == master or not state.get("mipv6_ha_mode"):
                 continue
-            if (state["bindings"], state["digest"]) != (right["bindings"], right["digest"]):
+            if state["state"] == "initialize":
+                found.append(Problem(host, vrid, "is in state initialize", "is its interface up?", True))
+            elif (state["bindings"], state["digest"]) != (right["bindings"], right["digest"]):
                 message = (
                     f"holds {state['bindings']} bindings (digest {state['digest']}), "
                     f"the Master {master} {right['bindings']} (digest {right['digest']})"

@@ -192,7 +192,7 @@ def test_a_refused_configuration_leaves_everything_as_it_was(place):
     for check_mode in (True, False):
         result = place.call(check_mode=check_mode, archive=False)
         assert result["failed"] is True
-        assert "virtual_has[0].priority: must be 1 to 255 (choose another)" in result["msg"]
+        assert "virtual_has[0].priority (VRID 51): must be 1 to 255 (choose another)" in result["msg"]
     assert place.tree() == before
     assert "reload" not in place.agent.calls
 

@@ -65,7 +65,7 @@ def test_a_refused_change_is_not_written(place):
     place.system.checker = (1, json.dumps({"ok": False, "problems": [problem]}), "")
     result = place.call("replaced", {"vrid": 51, "priority": 150})
     assert result["failed"] is True
-    assert result["problems"] == ["virtual_has[0].prefix: is missing (give it)"]
+    assert result["problems"] == ["virtual_has[0].prefix (VRID 51): is missing (give it)"]
     assert place.config() == [VHA]
 
 

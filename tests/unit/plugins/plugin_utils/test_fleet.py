@@ -104,6 +104,11 @@ def test_a_virtual_ha_that_an_agent_does_not_run(answers):
     assert only(answers).startswith("ha3, VRID 51: is not run by its agent")
 
 
+def test_a_member_in_initialize(answers):
+    state(answers, "ha3").update(state="initialize", synced=False, bindings=0)
+    assert only(answers).startswith("ha3, VRID 51: is in state initialize")
+
+
 def test_what_may_pass_by_itself_is_marked(answers):
     state(answers, "ha3")["bindings"] = 9
     assert all(problem.transient for problem in Fleet([VIRTUAL_HA], answers).problems())

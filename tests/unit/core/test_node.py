@@ -344,3 +344,11 @@ def test_returning_owner_takes_the_answer_to_its_first_request_before_it_has_hea
     cache = story.node.bindings(51)
     (confirm,) = of(story.hears_sync(bc_sync.BcDigest(51, 1, cache.digest), 0.02), ConfirmInstalled)
     assert advertised(story.happens(BindingsInstalled(51, confirm.token), 0.03)) == [255]
+
+
+def test_first_master_of_a_cold_start_competes_fully_once_another_member_asked_it():
+    story = master(priority=200)
+    assert story.state()["effective_priority"] == 100
+    story.hears_sync(bc_sync.BcRequest(51), 1.0)
+    assert story.state()["effective_priority"] == 200
+    assert advertised(story.runs_until(1.2))[-1] == 200

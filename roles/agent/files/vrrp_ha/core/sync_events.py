@@ -65,4 +65,9 @@ class SyncTimedOut:
     """The owner has heard a Master for sync_timeout without a complete synchronisation. It keeps asking."""
 
 
+@dataclass(frozen=True, slots=True)
+class SyncServed:
+    """A member asked this Master for everything: from now on the two have the same history."""
+
+
 SyncEvent = SyncReceived | RoleChanged | BindingsChanged | FlushRequested | TimerFired

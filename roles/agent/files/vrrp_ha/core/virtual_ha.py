@@ -53,6 +53,7 @@ from .sync_events import (
     SyncCompleted,
     SyncLost,
     SyncReceived,
+    SyncServed,
     SyncTimedOut,
 )
 from .types import ALL_VRRP_ROUTERS, SECOND, Address, Binding, Instant, State
@@ -330,6 +331,8 @@ class VirtualHa:
                 yield from self._synchronised(now)
             case SyncTimedOut():
                 yield from self._not_synchronised(now)
+            case SyncServed():
+                yield from self._has_history(now)
             case SyncLost():
                 self.counters["sync_lost"] += 1
             case Report(level="debug", kind=kind):
@@ -351,6 +354,16 @@ class VirtualHa:
             self._ever_synced = True
             yield from self._compete(now)
         yield from self._take_back()
+
+    def _has_history(self, now: Instant) -> Iterator[object]:
+        """What this member has, another one has too: it competes with its full priority.
+
+        A Master that nobody asked stays modest. It may be alone with an empty cache on its side of a partition, and
+        must not win against the members that have the bindings.
+        """
+        if not self._ever_synced:
+            self._ever_synced = True
+            yield from self._compete(now)
 
     def _not_synchronised(self, now: Instant) -> Iterator[object]:
         """An owner hears a Master but does not get its bindings."""

@@ -106,8 +106,8 @@ class Link:
         sysctl = "net.ipv6.conf.all.forwarding net.ipv6.conf.eth1.seg6_enabled net.ipv6.conf.all.seg6_enabled"
         return {
             "rules": self.run(host, "ip", "-6", "rule"),
-            "links": self.run(host, "ip", "-br", "link"),
-            "addresses": self.run(host, "ip", "-br", "-6", "addr"),
+            "links": self.run(host, "sh", "-c", "ip -br link | cut -d@ -f1 | cut -d' ' -f1"),
+            "addresses": self.run(host, "sh", "-c", "ip -br -6 addr | awk '{$2 = \"\"; print}'"),
             "routes": self.run(host, "ip", "-6", "route", "show", "table", "all", "proto", "112"),
             "tunnels": self.run(host, "ip", "-6", "route", "show", "table", "all", "dev", "lo"),
             "nftables": self.run(host, "nft", "list", "ruleset"),

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from tests.kernel.agents import Agent, Link, MobileNode, Observer
+from tests.kernel.agents import Agent, Link, MobileNode, Observer, until
 
 
 def pytest_collection_modifyitems(items):
@@ -60,5 +60,5 @@ def pair(new_agent):
     a.start()
     b.start()
     a.becomes("master")
-    b.becomes("backup")
+    until(lambda: b.virtual_ha()["synced"])  # before, it competes with a lowered priority
     return a, b

@@ -11,7 +11,7 @@ from . import host as paths
 from .checker import RefusedError, check
 from .configuration import parsed
 from .control import ControlError, Deadline
-from .deployment import Desired, Observed, Step, Worker, diff, needs_check, plan, removal
+from .deployment import Desired, Observed, Step, Worker, defer, diff, needs_check, plan, removal
 from .health import masters_of, unhealthy
 from .host import HostError
 
@@ -45,8 +45,9 @@ def _present(module, host, control_client):
     control = control_client(desired.config.get("control_socket", CONTROL_SOCKET))
     observed = Observed(host, _status(control))
     steps = plan(observed, desired)
-    deferred = [step for step in steps if step.kind == "restart" and module.params["restart"] == "deferred"]
-    steps = [step for step in steps if step not in deferred]
+    deferred = []
+    if module.params["restart"] == "deferred":
+        steps, deferred = defer(observed, desired, steps)
     worker = Worker(host, control, observed, desired, (archive, prepared["archive_digest"]))
     checkable = desired.release in observed.releases
 

@@ -21,14 +21,21 @@ def text_of(document):
 
 
 def meaning(value):
-    """The same for any two spellings of one configuration: addresses parsed, 2 and 2.0 equal."""
+    """The same for any two spellings of one configuration: addresses parsed, 2 and 2.0 equal, VRIDs in order."""
     if isinstance(value, dict):
-        return {key: meaning(item) for key, item in value.items()}
+        return {key: _set_of(meaning(item)) if key == "virtual_has" else meaning(item) for key, item in value.items()}
     if isinstance(value, list):
         return [meaning(item) for item in value]
     if isinstance(value, str) and ":" in value:
         return canonical(value)
     return value
+
+
+def _set_of(virtual_has):
+    """Virtual HAs in an order that does not depend on the order in which they were written."""
+    return (
+        sorted(virtual_has, key=lambda entry: str(entry.get("vrid"))) if isinstance(virtual_has, list) else virtual_has
+    )
 
 
 def canonical(text):

@@ -12,6 +12,7 @@ from collections import namedtuple
 
 from . import host as paths
 from .configuration import differences, masked_keys, parsed, same, text_of
+from .control import ControlError
 
 Step = namedtuple("Step", "kind text subject")
 Step.__new__.__defaults__ = (None,)
@@ -139,6 +140,22 @@ def restart_reasons(observed, desired):
         if observed.config.get(name) != desired.config.get(name):
             reasons.append(name)
     return reasons
+
+
+def defer(observed, desired, steps):
+    """The steps without the restart, and the restart. What a running agent can take in it does at once.
+
+    So members that are restarted one after the other hold the same keys all the while.
+    """
+    kept, deferred = [], []
+    for step in steps:
+        if step.kind != "restart":
+            kept.append(step)
+            continue
+        deferred.append(step)
+        if observed.status is not None and _needs_reload(observed, desired):
+            kept.append(Step("try_reload", "service: reload"))
+    return kept, deferred
 
 
 def _needs_reload(observed, desired):
@@ -271,6 +288,12 @@ class Worker:
         except Exception:
             self._put_back()
             raise
+
+    def _try_reload(self, _subject):
+        try:
+            self._control.call("reload")
+        except ControlError:
+            pass  # an old release may not know what is new: the restart that is to come will do
 
     def _put_back(self):
         for path in (paths.CONFIG, paths.KEYS):

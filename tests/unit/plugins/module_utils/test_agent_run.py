@@ -238,6 +238,25 @@ def test_a_deferred_restart_stays_pending_until_it_is_done(place):
     assert place.call(restart="deferred", archive=False)["restart_pending"] is False
 
 
+def test_new_keys_do_not_wait_for_a_deferred_restart(place):
+    place.deploy()
+    place.agent.calls.clear()
+    place.config["first_table"] = 2000
+    place.keys = KEYS.replace(SECRET, SECRET[::-1])
+    result = place.call(restart="deferred", archive=False)
+    assert result["restart_pending"] is True
+    assert "reload" in place.agent.calls
+
+
+def test_an_old_agent_that_refuses_a_reload_is_restarted_later_all_the_same(place):
+    place.deploy()
+    place.agent.refuse["reload"] = {"code": "bad_config", "message": "unknown field", "remedy": ""}
+    place.config["new_setting"] = 1
+    place.release = "release2"
+    assert place.call(restart="deferred")["restart_pending"] is True
+    assert json.loads(place.text(paths.CONFIG))["new_setting"] == 1
+
+
 def test_two_releases_are_kept(place):
     for place.release in ("release1", "release2", "release3"):
         place.deploy()

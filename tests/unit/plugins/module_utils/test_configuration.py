@@ -25,6 +25,11 @@ def test_another_spelling_of_an_address_is_the_same():
     assert same(text_of(VHA), json.dumps(spelled))
 
 
+def test_another_order_of_the_virtual_has_is_the_same():
+    other = dict(VHA, vrid=52)
+    assert same(text_of({"virtual_has": [VHA, other]}), text_of({"virtual_has": [other, VHA]}))
+
+
 def test_another_address_is_not_the_same():
     assert not same(text_of(VHA), text_of(dict(VHA, addresses=["2001:db8:1::52"])))
 

@@ -145,3 +145,16 @@ def test_bindings_survive_a_restart_of_the_only_agent(new_agent, mobile_node):
     a.becomes("master")
     assert a.bound() == {HOME: CARE_OF}
     until(mobile_node.receives_tunnelled)
+
+
+def test_neighbours_that_check_a_home_address_by_unicast_are_answered(pair, link, mobile_node):
+    assert mobile_node.register() == 0
+    until(mobile_node.receives_tunnelled)
+
+    def neighbour():
+        return link.run("c", "ip", "-6", "neigh", "show", "to", HOME, "dev", "eth1")
+
+    assert "00:00:5e:00:02:33" in neighbour()
+    link.run("c", "ip", "-6", "neigh", "change", HOME, "dev", "eth1", "nud", "probe")
+    until(lambda: "REACHABLE" in neighbour(), what=neighbour())
+    assert "router" not in neighbour()

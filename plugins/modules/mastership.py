@@ -13,8 +13,9 @@ version_added: 0.1.0
 description:
   - Drains the home agent it runs on when it would win the election against the one that shall be Master, and undrains
     it when it would not. A drained home agent hands over without losing a packet, and stays a backup.
-  - Run it on every member. Run it on the home agent that shall be Master first, with O(wait=false), and on the others
-    one after the other, so that no third one is Master in between. The playbook C(mip6.vrrp_ha.failover) does this.
+  - Run it on every member. So that no third one is Master in between, run it with O(wait=false) on those that would win
+    and are not Master, then on the one that shall be Master, and last on the present Master. The playbook
+    C(mip6.vrrp_ha.failover) does this.
 author:
   - the mip6.vrrp_ha developers (@mip6)
 options:

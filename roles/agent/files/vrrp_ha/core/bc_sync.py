@@ -26,9 +26,11 @@ from .sync_events import (
     SyncEvent,
     SyncLost,
     SyncReceived,
+    SyncServed,
     SyncTimedOut,
 )
 from .sync_guard import SyncGuard
+from .sync_offers import SyncOffers
 from .sync_receiver import SyncReceiver
 from .sync_sender import SyncSender
 from .types import SECOND, Address, Instant, State, text
@@ -42,6 +44,7 @@ __all__ = [
     "SyncCompleted",
     "SyncLost",
     "SyncReceived",
+    "SyncServed",
     "SyncTimedOut",
 ]
 
@@ -49,7 +52,10 @@ __all__ = [
 # expiry drops the entry so much later.
 REPLICA_GRACE_US = 8 * SECOND
 
-Effect = SendSync | InstallBindings | RemoveBindings | SyncCompleted | SyncTimedOut | SyncLost | Report
+# Messages get lost: what a Master does not have is offered to it so often before it is given up.
+OFFERS_BEFORE_REMOVAL = 3
+
+Effect = SendSync | InstallBindings | RemoveBindings | SyncCompleted | SyncServed | SyncTimedOut | SyncLost | Report
 
 
 class BcSync:
@@ -78,6 +84,7 @@ class BcSync:
         self._guard = SyncGuard(virtual_ha, local_address, numbers, accepted_keys)
         self._sender = SyncSender(cache, virtual_ha.vrid, settings, self._per_message())
         self._receiver = SyncReceiver(cache, virtual_ha.vrid, settings, is_owner=virtual_ha.is_owner)
+        self._offers = SyncOffers(cache)
 
     @property
     def synced(self) -> bool:
@@ -122,8 +129,9 @@ class BcSync:
                     fields: dict[str, object] = {"source": text(source), "detail": str(error)}
                     yield Report("debug", f"dropped.{error.reason}", self._virtual_ha.vrid, fields)
             case TimerFired():
-                yield from self._receiver.timer(now)
-            case BindingsChanged(changed=changed, removed=removed):
+                yield from self._asking(self._receiver.timer(now), now)
+            case BindingsChanged(changed=changed, removed=removed) if self._state is State.MASTER:
+                self._offers.note(changed, removed, now)
                 # Draft section 4.2.3: changed entries only. Removed first: a home address may be in both.
                 self._sender.changed(removed)
                 self._sender.changed(changed)
@@ -138,11 +146,12 @@ class BcSync:
         match state:
             case State.MASTER if before is not State.MASTER:
                 self._receiver.rest()
+                self._offers.equal_to = self._identity(self._guard.local_address)
                 self._sender.start(now, with_everything=self._virtual_ha.is_owner)
             case State.BACKUP:
                 self._sender.stop()
                 self._receiver.follow(master, now)
-                yield from self._receiver.timer(now)  # the first request goes out at once
+                yield from self._asking(self._receiver.timer(now), now)  # the first request goes out at once
             case State.INITIALIZE:
                 self._sender.stop()
                 self._receiver.rest()
@@ -152,20 +161,70 @@ class BcSync:
         message = wire.decode(self._guard.open(payload, source), self._settings)
         if isinstance(message, wire.BcRequest):
             self._sender.requested(source, now)  # a Backup leaves the answer to the Master
+            if self._state is State.MASTER:
+                yield SyncServed()
             return
         if self._state is State.BACKUP and self._master is None:
             # The answer to the request of a member that just started comes before the next advertisement. Only a
             # Master speaks so; should it not be the one, its first advertisement or digest puts that right.
             self._master = source
             self._receiver.follow(source, now)
+        if self._state is State.MASTER and isinstance(message, wire.BcUpdate) and self._virtual_ha.sync_key:
+            yield from self._offered(source, message.bindings, now)
+            return
         if self._state is not State.BACKUP or source != self._master:
             raise WireError("sync_not_master", text(source))
         if isinstance(message, wire.BcUpdate):
-            yield from self._receiver.update(message.bindings, now)
+            yield from self._told(message.bindings, now)
         elif self._settings.digest_interval_us:
-            yield from self._receiver.digest(message.count, message.digest, now)
+            yield from self._asking(self._receiver.digest(message.count, message.digest, now), now)
+            if (message.count, message.digest) == (len(self._cache), self._cache.digest):
+                self._offers.equal_to = self._identity(source)  # it has what we have
+                self._receiver.asks_before_removal = 1
         else:
             raise WireError("sync_digest_off", text(source))
+
+    def _told(self, options: list[wire.BindingOption], now: Instant) -> Iterator[object]:
+        """The Master's word, but for what we know better."""
+        if self._has_offers():
+            options, better = self._offers.newer(options)
+            self._sender.offer(better)
+        for effect in self._receiver.update(options, now):
+            if isinstance(effect, RemoveBindings):
+                self._offers.note([], effect.bindings, now)
+            yield effect
+
+    def _offered(self, source: Address, options: list[wire.BindingOption], now: Instant) -> Iterator[object]:
+        """A member, of our partition or of another one, knows something better than we, the Master."""
+        vrid = self._virtual_ha.vrid
+        changed, installs, removed = self._offers.accept(options, now)
+        if removed:
+            yield RemoveBindings(vrid, removed)
+        if installs:
+            yield InstallBindings(vrid, installs)
+        if changed or removed:
+            fields: dict[str, object] = {"source": text(source), "changed": len(changed), "removed": len(removed)}
+            yield Report("info", "bindings_recovered", vrid, fields)
+            self._sender.changed(removed)
+            self._sender.changed(changed)
+
+    def _asking(self, outputs: Iterable[object], now: Instant) -> Iterator[object]:
+        """Before we take everything from a Master, it is told what it may not know."""
+        for output in outputs:
+            if isinstance(output, wire.BcRequest) and self._has_offers():
+                self._receiver.asks_before_removal = OFFERS_BEFORE_REMOVAL
+                self._sender.offer_everything(self._offers.removals.values(), now)
+            else:
+                yield output
+
+    def _has_offers(self) -> bool:
+        master = self._master
+        able = self._virtual_ha.sync_key is not None and self._settings.digest_interval_us > 0
+        return able and master is not None and self._offers.worthwhile(self._identity(master))
+
+    def _identity(self, member: Address) -> tuple[Address, int]:
+        """A member, and which start of its agent: another one may have forgotten what the first knew."""
+        return member, self._guard.epoch(member)
 
     # --- messages ------------------------------------------------------------------------------------------
 

@@ -15,6 +15,8 @@ from ..wire.errors import WireError
 from .settings import VirtualHaSettings
 from .types import Address, text
 
+_EPOCH_SHIFT = 32
+
 
 class SyncGuard:
     """One member's seal on its messages, and its view of everybody else's.
@@ -43,6 +45,10 @@ class SyncGuard:
         addresses = [member.address for member in settings.members]
         pinned = {address for address in addresses if address is not None}
         self._allowed = pinned if pinned and len(pinned) == len(addresses) else None
+
+    def epoch(self, source: Address) -> int:
+        """Which start of its agent a member was last heard after; 0 if that is not known."""
+        return self._last_heard.get(source, 0) >> _EPOCH_SHIFT
 
     def seal(self, payload: bytes) -> bytes:
         """The payload as it may leave this member."""

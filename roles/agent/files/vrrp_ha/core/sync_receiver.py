@@ -41,6 +41,7 @@ class SyncReceiver:
         self.settings = settings
         self.is_owner = is_owner
         self.complete = False
+        self.asks_before_removal = 1  # what the Master does not have is offered to it that often
         self._cache = cache
         self._vrid = vrid
         self._listening = False
@@ -107,7 +108,7 @@ class SyncReceiver:
             yield from self._completed()
         elif self.complete:
             yield from self._doubt(masters, now)
-        elif masters == (self._cache.seen_count, self._cache.seen_digest):
+        elif masters == (self._cache.seen_count, self._cache.seen_digest) and self._asks >= self.asks_before_removal:
             removals = self._cache.remove_unseen()
             yield Report("info", "stale_bindings_removed", self._vrid, {"bindings": len(removals)})
             yield RemoveBindings(self._vrid, removals)

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the Master of a virtual HA tells the others about its cache (draft section 4.2.3, DESIGN section 3).
 
-Changes at once and again a little later, everything when somebody asks, and a digest now and then. Yields messages;
-who signs and sends them is bc_sync.py's business. Work is cut into turns, so that a dump of a million bindings
-never keeps an advertisement waiting.
+Changes at once and again a little later, everything when somebody asks, and a digest now and then; of a former
+Master, what its successor may not know. Yields messages; who signs and sends them is bc_sync.py's business. Work is cut
+into turns, so that a dump of a million bindings never keeps an advertisement waiting.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from ..wire.bc_sync import LIFETIME_UNIT_US, BcDigest, BcUpdate, BindingOption
+from ..wire.bc_sync import LIFETIME_UNIT_US, BcDigest, BcRequest, BcUpdate, BindingOption
 from .binding_cache import BindingCache
 from .settings import SyncSettings
 from .types import MILLISECOND, SECOND, Address, Binding, Instant
@@ -25,12 +25,12 @@ FIRST_DIGEST_US = 100 * MILLISECOND  # a new Master's: the others should know so
 TURN_BINDINGS = 512
 NEXT_TURN_US = 1 * MILLISECOND
 
-Message = BcUpdate | BcDigest
+Message = BcRequest | BcUpdate | BcDigest
 _Change = tuple[Binding, int]  # how often it is still to be sent
 
 
 class SyncSender:
-    """The Master's part. Idle, with no deadline, while this member is no Master."""
+    """The Master's part, and a former Master's. Idle, with no deadline, while this member is neither."""
 
     def __init__(self, cache: BindingCache, vrid: int, settings: SyncSettings, per_message: int) -> None:
         self.settings = settings
@@ -44,6 +44,7 @@ class SyncSender:
         self._digest_at: Instant | None = None
         self._dump_position: int | None = None
         self._dump_started: Instant | None = None
+        self._offer_position: int | None = None
         self._asking: set[Address] = set()
         self._answered: set[Address] = set()
 
@@ -64,7 +65,7 @@ class SyncSender:
         self._active = False
         self._ready.clear()
         self._later.clear()
-        self._digest_at = self._dump_position = self._dump_started = None
+        self._digest_at = self._dump_position = self._dump_started = self._offer_position = None
         self._asking.clear()
         self._answered.clear()
 
@@ -81,6 +82,16 @@ class SyncSender:
         within = self._dump_started is not None and now < self._dump_started + ANSWER_US
         if not (within and source in self._answered):
             self._asking.add(source)
+
+    def offer(self, bindings: Iterable[Binding]) -> None:
+        """Tell a Master that may know less than we do what we have of these, once."""
+        self._ready.extend((binding, 1) for binding in bindings)
+
+    def offer_everything(self, removed: Iterable[Binding], now: Instant) -> None:
+        """Tell it all that we have and what we removed, and ask for everything after that."""
+        self.offer(removed)
+        self._offer_position = 0
+        self._next_turn = now
 
     def flush(self, now: Instant) -> Iterator[Message]:
         """Everything that was still to be said, once, and the digest."""
@@ -102,6 +113,8 @@ class SyncSender:
         if self._ready and self._may_go_on(now):
             budget -= min(budget, len(self._ready))
             yield from self._send_changes(TURN_BINDINGS, now)
+        if self._offer_position is not None and budget and now >= self._next_turn:
+            yield from self._send_part_of_offer(self._offer_position, budget, now)
         if self._asking and self._dump_position is None and now >= self._dump_due():
             self._start_dump(now)
         if self._dump_position is not None and budget and now >= self._next_turn:
@@ -112,7 +125,7 @@ class SyncSender:
     def deadline(self) -> Instant | None:
         """When there is something to send."""
         times = []
-        if self._ready or self._dump_position is not None:
+        if self._ready or self._dump_position is not None or self._offer_position is not None:
             times.append(self._next_turn)
         elif self._asking:
             times.append(self._dump_due())
@@ -179,6 +192,13 @@ class SyncSender:
         yield from self._updates(options)
         if self._dump_position is None and self.settings.digest_interval_us:
             yield self._digest(now)
+
+    def _send_part_of_offer(self, position: int, limit: int, now: Instant) -> Iterator[Message]:
+        options, self._offer_position = self._cache.options(position, limit, now)
+        self._next_turn = Instant(now + NEXT_TURN_US)
+        yield from self._updates(options)
+        if self._offer_position is None:
+            yield BcRequest(self._vrid)
 
     def _digest(self, now: Instant) -> BcDigest:
         self._digest_at = Instant(now + self.settings.digest_interval_us)

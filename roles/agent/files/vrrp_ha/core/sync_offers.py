@@ -1,0 +1,84 @@
+# Copyright: the mip6.vrrp_ha developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a member may know better than its Master: after a split of the link, a Master's restart, or a takeover.
+
+The draft has the Master right in everything: a member whose cache differs takes over the Master's. Where there were
+two Masters for a while, or one came back from an old snapshot, that would lose what mobile nodes were promised. So
+a member whose cache was right under one Master, and is not what another one has, offers its own before it takes
+the other's; and a Master accepts from members what is newer by its sequence number (RFC 6275 section 9.5.1). What was
+de-registered is remembered: offered by a member that does not know of it, it must not come back to life. All this
+only with a sync_key: otherwise anybody on the link could offer bindings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..wire.bc_sync import LIFETIME_UNIT_US, BindingOption
+from .binding_cache import BindingCache
+from .registration import is_greater
+from .types import Address, Binding, Instant
+
+REMEMBERED_REMOVALS = 16_384
+
+
+class SyncOffers:
+    """What one member has to offer, and what a Master makes of others' offers.
+
+    A Master is known by its address and by which start of its agent it is; None is for never having had the right
+    cache, and so nothing to offer.
+    """
+
+    def __init__(self, cache: BindingCache) -> None:
+        self.equal_to: tuple[Address, int] | None = None
+        self.removals: dict[Address, Binding] = {}
+        self._cache = cache
+
+    def note(self, changed: Iterable[Binding], removed: Iterable[Binding], now: Instant) -> None:
+        """What a registration or the Master's word did to the cache. What just expired will do so everywhere."""
+        for binding in removed:
+            self.removals.pop(binding.home_address, None)
+            if binding.expires > now + 2 * LIFETIME_UNIT_US:
+                self.removals[binding.home_address] = binding
+        for binding in changed:
+            self.removals.pop(binding.home_address, None)
+        while len(self.removals) > REMEMBERED_REMOVALS:
+            del self.removals[next(iter(self.removals))]
+
+    def worthwhile(self, master: tuple[Address, int]) -> bool:
+        """Whether our cache was once right, and not by this Master's word."""
+        return self.equal_to is not None and self.equal_to != master
+
+    def newer(self, options: Iterable[BindingOption]) -> tuple[list[BindingOption], list[Binding]]:
+        """(what of a Master's words to believe, what we know better)."""
+        believed: list[BindingOption] = []
+        better: list[Binding] = []
+        for option in options:
+            bound = self._cache.get(option[3])
+            if bound is not None and is_greater(bound.sequence, option[1]):
+                better.append(bound)
+            else:
+                believed.append(option)
+        return believed, better
+
+    def accept(
+        self, options: Iterable[BindingOption], now: Instant
+    ) -> tuple[list[Binding], list[Binding], list[Binding]]:
+        """As Master, take what is newer than what we have: (changed, what of that to install, removed)."""
+        changed: list[Binding] = []
+        installs: list[Binding] = []
+        removed: list[Binding] = []
+        for lifetime, sequence, flags, home, care_of in options:
+            bound = self._cache.get(home)
+            ours = bound or self.removals.get(home)
+            if lifetime == 0:
+                if bound is not None and not is_greater(bound.sequence, sequence):
+                    self._cache.remove(home)
+                    removed.append(bound)
+            elif ours is None or is_greater(sequence, ours.sequence):
+                binding = Binding(home, care_of, sequence, flags, Instant(now + lifetime + LIFETIME_UNIT_US - 1))
+                changed.append(binding)
+                if self._cache.put(binding):
+                    installs.append(binding)
+        self.note(changed, removed, now)
+        return changed, installs, removed

@@ -60,6 +60,13 @@ def test_held_owner_serves_with_what_it_has_when_nobody_else_does():
     assert not router.held
 
 
+def test_held_owner_lets_members_with_the_bindings_succeed_a_master_that_resigns():
+    router = held_owner()
+    router.handle(advert(100), at(1))
+    assert router.handle(advert(0), at(1.5)) == []
+    assert router.deadline() == Instant(at(4.5) + INTERVAL // 256)
+
+
 def test_released_owner_ignores_advertisements_again():
     router = held_owner()
     router.handle(Release(), at(1))

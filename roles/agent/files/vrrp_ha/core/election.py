@@ -151,7 +151,8 @@ class Election:
             case TimerFired():
                 yield from self._become_master("master_down", now)
             case AdvertReceived(advert=Advertisement(priority=0)):
-                self._deadline = Instant(now + self.skew_time_us)
+                # A held owner has not got its bindings: those that have go first.
+                self._deadline = Instant(now + (self.master_down_interval_us if self.held else self.skew_time_us))
             case AdvertReceived(source=source, advert=advert):
                 yield from self._check_mismatch(source, advert)
                 # Also when it is discarded: bindings come from whoever serves, until the moment it is preempted.

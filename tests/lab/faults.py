@@ -31,9 +31,24 @@ def vrrp_cut_off(host: str) -> Iterator[None]:
 
 
 @contextmanager
+def home_link_down(*hosts: str) -> Iterator[None]:
+    """The hosts' cables to the home link have no carrier."""
+    _cables(hosts, "down")
+    try:
+        yield
+    finally:
+        _cables(hosts, "up")
+
+
+def _cables(hosts: tuple[str, ...], state: str) -> None:
+    for host in hosts:
+        run("ip", "-n", topology.SWITCH_NAMESPACE, "link", "set", _port(host), state)
+
+
+@contextmanager
 def _dropped(*matches: str) -> Iterator[None]:
     rules = "\n".join(f"{match} counter drop" for match in matches)
-    _nft(f"table bridge {TABLE} {{ chain forward {{ type filter hook forward priority 0\n{rules}\n}} }}")
+    _nft(f"table bridge {TABLE} {{\nchain forward {{\ntype filter hook forward priority 0\n{rules}\n}}\n}}\n")
     try:
         yield
     finally:

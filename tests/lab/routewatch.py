@@ -3,24 +3,25 @@
 """What a booting host's kernel is told to forward, and when: its routes to home addresses as they are installed.
 
 Listens to the kernel's own announcements in the host's namespace, from the moment the namespace exists. The times are
-those of reading, so each may be a little late but never early.
+those of reading, so each may be a little late but never early. The listener has a real-time priority, like the agents:
+with one of those busy on each processor it would read long after the fact otherwise.
 """
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import struct
+import re
+import subprocess
+import tempfile
 import threading
-import time
-from ipaddress import IPv6Network
+from datetime import datetime
+from ipaddress import AddressValueError, IPv6Address, IPv6Network
 from typing import Self
 
-from tests.lab import topology
-from tests.lab.mn import netns
+from tests.lab import network, topology
+from tests.lab.places import LabError
 
-NETLINK_ROUTE, RTMGRP_IPV6_ROUTE, RTM_NEWROUTE, RTA_DST = 0, 0x400, 24, 1
-SO_RCVBUFFORCE = 33
+_ROUTE = re.compile(r"^\[(\S+)\] ([0-9a-f:]+) ", re.MULTILINE)
+BUFFER = 64 << 20
 
 
 class RouteWatch:
@@ -28,10 +29,11 @@ class RouteWatch:
 
     def __init__(self, host: str, vrid: int) -> None:
         self._namespace = topology.node(host).namespace
-        self._prefix = IPv6Network(topology.HOME_ADDRESS_PREFIXES[vrid]).network_address.packed[:10]
-        self._first: dict[bytes, float] = {}
+        self._prefix = IPv6Network(topology.HOME_ADDRESS_PREFIXES[vrid])
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._said = ""
+        self._problem = "the namespace was never there"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -40,37 +42,37 @@ class RouteWatch:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
+        if self._problem:
+            raise LabError(f"no watch on the routes of {self._namespace}: {self._problem}")
 
     def installed_by(self, moment: float) -> int:
-        """To how many home addresses there was a route at that time (CLOCK_REALTIME)."""
-        return sum(at <= moment for at in list(self._first.values()))
+        """To how many home addresses there was a route at that time (CLOCK_REALTIME); once the context is left."""
+        first: dict[IPv6Address, float] = {}
+        for time, destination in _ROUTE.findall(self._said):
+            try:
+                address = IPv6Address(destination)
+            except AddressValueError:
+                continue
+            if address in self._prefix:
+                first.setdefault(address, datetime.fromisoformat(time).astimezone().timestamp())
+        return sum(at <= moment for at in first.values())
 
     def _watch(self) -> None:
-        while not self._stop.wait(0.001):
-            with contextlib.suppress(OSError):
-                netns.enter(self._namespace)
-                break
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_ROUTE) as kernel:
-            kernel.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
-            kernel.bind((0, RTMGRP_IPV6_ROUTE))
-            kernel.settimeout(0.2)
-            while not self._stop.is_set():
-                with contextlib.suppress(TimeoutError):
-                    self._note(kernel.recv(1 << 16), time.time())
-
-    def _note(self, data: bytes, now: float) -> None:
-        while len(data) >= 28:
-            length, kind = struct.unpack_from("=IH", data)
-            home = _destination(data[28:length]) if kind == RTM_NEWROUTE and data[17] == 128 else None
-            if home is not None and home.startswith(self._prefix):
-                self._first.setdefault(home, now)
-            data = data[max(length + 3 & ~3, 16) :]
-
-
-def _destination(attributes: bytes) -> bytes | None:
-    while len(attributes) >= 4:
-        length, kind = struct.unpack_from("=HH", attributes)
-        if kind == RTA_DST:
-            return attributes[4:20]
-        attributes = attributes[max(length + 3 & ~3, 4) :]
-    return None
+        while not network.complete(self._namespace):
+            if self._stop.wait(0.002):
+                return
+        command = ["ip", "-6", "-tshort", "-rcvbuf", str(BUFFER), "-n", self._namespace, "monitor", "route"]
+        # Into a file: a pipe would be full while this process is not scheduled.
+        with tempfile.TemporaryFile("w+") as said:
+            monitor = subprocess.Popen(
+                ["chrt", "--rr", "50", *command],
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            self._stop.wait()
+            monitor.terminate()
+            _, self._problem = monitor.communicate()
+            said.seek(0)
+            self._said = said.read()

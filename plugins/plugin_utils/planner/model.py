@@ -29,7 +29,7 @@ _DIGITS = re.compile(r"(\d+)")
 
 def natural(name: str) -> list[tuple[int, int, str]]:
     """A sort key that puts ha2 before ha10."""
-    return [(0, int(part), part) if part.isdigit() else (1, 0, part) for part in _DIGITS.split(name) if part]
+    return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in _DIGITS.split(name) if part]
 
 
 @dataclass(frozen=True)

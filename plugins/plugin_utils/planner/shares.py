@@ -21,41 +21,43 @@ def apportion(
     """`total` things in proportion to `weights`, each sharer's part rounded down or up.
 
     Who has `at_least` more than its part keeps that, and the others share the rest. Rounding up goes to those who hold
-    so many already, then by the larger remainder, then by `tie`. Weight 0: just `at_least`.
+    so many already, then to those who are furthest below their part of it all, then by `tie`. Weight 0: just `at_least`.
     """
-    shares, remainders, left = _parts(total, weights, at_least)
+    shares, lacking, left = _parts(total, weights, at_least)
     if left:
-        order = sorted((held[i] <= shares[i], -remainder, tie[i], i) for i, remainder in remainders)
+        order = sorted((held[i] <= shares[i], -lack, tie[i], i) for i, lack in lacking)
         for *_, index in order[:left]:
             shares[index] += 1
     return shares
 
 
 def _parts(total: int, weights: Sequence[int], at_least: Sequence[int]) -> tuple[list[int], list[tuple[int, int]], int]:
-    """Everybody's part rounded down, (sharer, remainder) where there is one, and how many are left over."""
+    """Parts rounded down, how many are left over, and who could take one: (sharer, how much it lacks)."""
     shares = list(at_least)
-    rest = total
-    weight = 0
+    whole = total
+    all_weights = 0
     sharing = []
     for index, own in enumerate(weights):
         if own:
-            weight += own
+            all_weights += own
             sharing.append(index)
         else:
-            rest -= shares[index]
+            whole -= shares[index]
+    rest, weight = whole, all_weights
     while above := [index for index in sharing if shares[index] * weight > rest * weights[index]]:
         for index in above:
             rest -= shares[index]
             weight -= weights[index]
             sharing.remove(index)
     left = rest
-    remainders = []
+    lacking = []
     for index in sharing:
-        shares[index], remainder = divmod(rest * weights[index], weight)
-        left -= shares[index]
+        share, remainder = divmod(rest * weights[index], weight)
+        shares[index] = share
+        left -= share
         if remainder:
-            remainders.append((index, remainder))
-    return shares, remainders, left
+            lacking.append((index, whole * weights[index] - share * all_weights))
+    return shares, lacking, left
 
 
 def loads_after(total: int, weights: Sequence[int], counts: Sequence[int], failed: int) -> list[int]:
@@ -68,27 +70,31 @@ def loads_after(total: int, weights: Sequence[int], counts: Sequence[int], faile
     return apportion(total, alive, own, nothing, nothing)
 
 
-def beyond_tolerance(total: int, weights: Sequence[int], loads: Sequence[int], failed: int) -> tuple[float, int]:
-    """By how many virtual HAs the worst survivor's load is out of tolerance, and which survivor; (0, -1) if none is."""
+def beyond_tolerance(total: int, weights: Sequence[int], loads: Sequence[int], failed: int) -> list[float]:
+    """By how many virtual HAs each survivor's load is out of tolerance."""
     weight = sum(weights) - weights[failed]
-    worst, who = 0, -1
+    beyond = [0.0] * len(loads)
     for index, load in enumerate(loads):
         if index != failed and weights[index]:
             fair = total * weights[index]
-            beyond = TOLERANCE * abs(load * weight - fair) - max(TOLERANCE * weight, fair)
-            if beyond > worst:
-                worst, who = beyond, index
-    return worst / (TOLERANCE * weight), who
+            off = TOLERANCE * abs(load * weight - fair) - max(TOLERANCE * weight, fair)
+            if off > 0:
+                beyond[index] = off / (TOLERANCE * weight)
+    return beyond
 
 
-def worst_failure(weights: Sequence[int], counts: Sequence[int]) -> tuple[float, int]:
-    """How far out of tolerance the failure that hurts most leaves whom; (0, -1) if none does."""
+def worst_survivor(weights: Sequence[int], counts: Sequence[int]) -> tuple[float, int]:
+    """How far loads are out of tolerance, all single failures taken together, and who suffers most; 0 if nobody."""
     sharers = [index for index, weight in enumerate(weights) if weight]
     if len(sharers) < 2:
-        return 0, -1
+        return 0.0, -1
     own = [count if weight else 0 for count, weight in zip(counts, weights)]
     total = sum(own)
-    return max(beyond_tolerance(total, weights, loads_after(total, weights, own, failed), failed) for failed in sharers)
+    suffered = [0.0] * len(weights)
+    for failed in sharers:
+        for index, off in enumerate(beyond_tolerance(total, weights, loads_after(total, weights, own, failed), failed)):
+            suffered[index] += off
+    return sum(suffered), suffered.index(max(suffered))
 
 
 def balanced(
@@ -101,17 +107,25 @@ def balanced(
     counts = apportion(total, weights, at_least, held, tie)
     if len({weight for weight in weights if weight}) < 2:
         return counts
-    lower, remainders, _ = _parts(total, weights, at_least)
-    worst, short = worst_failure(weights, counts)
-    while worst > 0 and counts[short] == lower[short]:
-        tries = []
-        for giver, _remainder in remainders:
-            if counts[giver] > lower[giver]:
-                changed = list(counts)
-                changed[giver] -= 1
-                changed[short] += 1
-                tries.append((*worst_failure(weights, changed), tie[giver], changed))
-        if not tries or min(tries)[0] >= worst:
+    lower, lacking, _ = _parts(total, weights, at_least)
+    off, short = worst_survivor(weights, counts)
+    while off > 0:
+        takers = sorted((index != short, tie[index], index) for index, _ in lacking if counts[index] == lower[index])
+        givers = [index for index, _ in lacking if counts[index] > lower[index]]
+        for _, _, taker in takers:
+            better = min((_exchanged(weights, counts, giver, taker, tie) for giver in givers), default=(off,))
+            if better[0] < off:
+                off, short, _, counts = better
+                break
+        else:
             break
-        worst, short, _, counts = min(tries)
     return counts
+
+
+def _exchanged(
+    weights: Sequence[int], counts: Sequence[int], giver: int, taker: int, tie: Sequence[int]
+) -> tuple[float, int, int, list[int]]:
+    changed = list(counts)
+    changed[giver] -= 1
+    changed[taker] += 1
+    return (*worst_survivor(weights, changed), tie[giver], changed)

@@ -47,10 +47,10 @@ class Router:
     macvlan: int = 0  # indexes of its devices, 0 until they are there
     tunnels: int = 0
     unsilence: bytes = b""
-    silence: bytes = b""
+    silence: bytes = b""  # empty until there is something to silence
     put_addresses: bytes = b""
-    hide_locals: bytes = b""
-    deprecate: bytes = b""
+    deliver: bytes = b""
+    deliver_no_more: bytes = b""
 
 
 class DataPlane:
@@ -95,12 +95,11 @@ class DataPlane:
             router = Router(vha, BindingTable(vha.vrid, self._first_table + vha.vrid))
             self._routers[vha.vrid] = router
         with _errors_of(vha.vrid, "set_up"):
-            pause = router.active and _serves_differently(router.vha, vha)
-            if pause:
+            if router.active and _serves_differently(router.vha, vha):
                 self._withdraw(router)
             old, router.vha = router.vha, vha
             self._build(router, old)
-            if pause:
+            if router.active:
                 self._serve(router)
 
     def tear_down(self, vrid: int) -> None:
@@ -113,8 +112,7 @@ class DataPlane:
             devices.delete_links(self._route, [index for index in (router.tunnels, router.macvlan) if index])
             if router.vha.mipv6_ha_mode:
                 self._remove_rule(self._rule_of(router.vha))
-            if router.active:
-                self._filter.call(router.silence, ignore=(errno.ENOENT,))
+            self._filter.call(router.silence, ignore=(errno.ENOENT,))
             self._guard.tear_down(vrid)
 
     def activate(self, vrid: int) -> None:
@@ -139,21 +137,23 @@ class DataPlane:
             raise NetlinkError(errno.ENODEV, f"no devices for it on {router.vha.interface}")
         self._filter.call(router.unsilence)
         self._route.call(router.put_addresses)
-        self._route.call(router.hide_locals, ignore=(errno.ESRCH,))
+        self._route.call(router.deliver)
         devices.set_gate(router.vha.vrid, devices.GATE_OPEN)
 
     def _withdraw(self, router: Router) -> None:
         """The gate first, then silence, so that nothing of the addresses' leaving gets out."""
         if router.tunnels:
             devices.set_gate(router.vha.vrid, devices.GATE_CLOSED)
+        self._route.call(router.deliver_no_more, ignore=_GONE)
         self._filter.call(router.silence, ignore=(errno.ENOENT,))
-        self._route.call(router.deprecate, ignore=_GONE)
         where = [(router.macvlan, address) for address in _virtual_addresses(router.vha)]
         where += [(router.tunnels, address) for address in router.vha.addresses]
         self._installer.soon(router.vha.vrid, "deactivate", self._take_addresses_off(router, where))
 
     def _take_addresses_off(self, router: Router, where: list[tuple[int, Address]]) -> Iterator[bool]:
         if sum(len(other.bindings.installed) for other in self._routers.values()) > _MANY_ROUTES:
+            if not router.active:  # the kernel's own work on a new address may have come after ours
+                self._route.call(router.deliver_no_more, ignore=_GONE)
             return
         for index, address in where:
             if not (router.active and address in _virtual_addresses(router.vha)):
@@ -207,6 +207,7 @@ class DataPlane:
             return
         if present is not None:
             devices.delete_links(self._route, [present.index])
+        self._filter.call(router.silence, ignore=(errno.ENOENT,))  # entries of a device that is no more
         router.macvlan = devices.make_macvlan(self._route, router.vha.vrid, below, router.vha.virtual_mac)
 
     def _pack(self, router: Router) -> None:
@@ -216,8 +217,14 @@ class DataPlane:
         # On the macvlan they are there to be solicited, not to send from.
         places += [(macvlan, address, address == vha.link_local) for address in _virtual_addresses(vha)]
         router.put_addresses = b"".join(devices.address_message(*place) for place in places)
-        router.hide_locals = b"".join(forwarding.no_local_message(address, macvlan) for address in vha.addresses)
-        router.deprecate = devices.address_message(tunnels, vha.vha_address, False)
+        router.deliver = b"".join(forwarding.local_message(address, tunnels) for address in vha.addresses)
+        # The address may stay for a while: not as a source, and without the routes that the kernel made for it.
+        router.deliver_no_more = devices.address_message(tunnels, vha.vha_address, False) + b"".join(
+            forwarding.no_local_message(address, tunnels)
+            + forwarding.no_kernel_local_message(address, tunnels)
+            + forwarding.no_kernel_local_message(address, macvlan)
+            for address in vha.addresses
+        )
         router.unsilence = self._guard.activation(vha, macvlan)
         router.silence = self._guard.deactivation(vha, macvlan)
 

@@ -41,6 +41,7 @@ from .links import (
     IFLA_LINK,
     IFLA_LINKINFO,
     IFLA_MTU,
+    IFLA_OPERSTATE,
     INFO_DATA,
     INFO_KIND,
     MACVLAN_MODE,
@@ -59,6 +60,7 @@ NOWHERE, _NOWHERE_PEER = "mip6-nowhere", "mip6-nowhere2"
 
 _MODE_VEPA = 2
 _VETH_PEER = 1
+_OPERSTATE_UP = b"\6"
 _GROUP = 0x6D697036  # "mip6": the device group that holds ours and nothing else
 _INET6_ADDR_GEN_MODE, _ADDR_GEN_MODE_NONE = 8, b"\1"
 _IFA_F_NODAD, _IFA_F_NOPREFIXROUTE = 0x02, 0x200
@@ -111,6 +113,9 @@ def make_macvlan(route: Netlink, vrid: int, below: Link, mac: bytes) -> int:
     """Make the device with the virtual MAC, up and without addresses; returns its index."""
     index = _make_macvlan(route, macvlan_name(vrid), below.index, below.mtu, attribute(IFLA_ADDRESS, mac))
     route.call(_without_addresses(index) + _up(index))
+    if below.up:  # the kernel would come to this too, but within a second
+        state = IFINFO.pack(0, 0, index, 0, 0) + attribute(IFLA_OPERSTATE, _OPERSTATE_UP)
+        route.call(message(RTM_NEWLINK, netlink.ACK, state))
     return index
 
 

@@ -167,11 +167,27 @@ def decapsulation_message(table: int, vha: Address, index: int) -> bytes:
     )
 
 
+def local_message(address: Address, index: int) -> bytes:
+    """Packets for this address are for this host. Ours, so that it can come and go without the address."""
+    body = _local_head(address, index, PROTOCOL)
+    return message(RTM_NEWROUTE, netlink.ACK | netlink.CREATE | netlink.REPLACE, body)
+
+
 def no_local_message(address: Address, index: int) -> bytes:
-    """The route that the kernel makes for an address of a device goes, and with it delivery of packets for it."""
-    body = _ROUTE.pack(socket.AF_INET6, 128, 0, 0, 0, _PROTOCOL_KERNEL, 0, _TYPE_LOCAL, 0)
-    body += attribute(_RTA_DST, address) + attribute_u32(_RTA_TABLE, _TABLE_LOCAL) + attribute_u32(_RTA_OIF, index)
-    return message(RTM_DELROUTE, netlink.ACK, body)
+    """Undo local_message()."""
+    return message(RTM_DELROUTE, netlink.ACK, _local_head(address, index, PROTOCOL))
+
+
+def no_kernel_local_message(address: Address, index: int) -> bytes:
+    """The route that the kernel makes for an address goes: an address may stay when nothing is to be delivered."""
+    return message(RTM_DELROUTE, netlink.ACK, _local_head(address, index, _PROTOCOL_KERNEL))
+
+
+def _local_head(address: Address, index: int, protocol: int) -> bytes:
+    head = _ROUTE.pack(socket.AF_INET6, 128, 0, 0, 0, protocol, _SCOPE_UNIVERSE, _TYPE_LOCAL, 0)
+    return (
+        head + attribute(_RTA_DST, address) + attribute_u32(_RTA_TABLE, _TABLE_LOCAL) + attribute_u32(_RTA_OIF, index)
+    )
 
 
 class BindingRoutes:

@@ -167,7 +167,7 @@ class Guard:
             for kind in (_DHAAD_REQUEST, _PREFIX_SOLICITATION):
                 yield rule(*_icmpv6(kind), nft.count("signalling"), drop)
             if not everything:
-                # Errors 1 to 4: without Packet Too Big the tunnels would not learn their path's MTU.
+                # Errors tell what became of what the VHA sent.
                 for kind in (1, 2, 3, 4):
                     yield rule(*_icmpv6(kind), accept)
         if not everything:

@@ -149,7 +149,9 @@ class Netlink:
         ]
 
     def call(self, data: bytes, ignore: Iterable[int] = ()) -> None:
-        """Send messages and raise the first error that is not to be ignored."""
+        """Send messages, if any, and raise the first error that is not to be ignored."""
+        if not data:
+            return
         for failure in self.transact(data):
             if failure.error not in ignore:
                 raise failure.exception()

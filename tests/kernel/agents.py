@@ -254,7 +254,7 @@ class Observer:
     def __init__(self, link: Link) -> None:
         with link.on("c"):
             self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_IPV6))
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        self.socket.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)  # SO_RCVBUFFORCE: a full sync is no reason to miss any
         self.socket.setsockopt(socket.SOL_SOCKET, 35, 1)  # SO_TIMESTAMPNS
 
     def frames(self, seconds: float) -> Iterator[tuple[float, bytes]]:

@@ -46,6 +46,7 @@ class PlainHost:
         self.performed = []
         self.refused = {}
         self.installed = []
+        self.come_back = None
 
     def advertisements(self):
         while self.queued_advertisements:
@@ -63,7 +64,7 @@ class PlainHost:
 
     def work(self, budget_us):
         results, self.installed = self.installed, []
-        return results, False
+        return results, self.come_back
 
 
 class Stage:
@@ -177,3 +178,11 @@ def test_periodic_work_is_done_when_it_is_due(stage):
     stage.loop.turn()
     assert len(done) == 2
     assert done[1] - done[0] >= 9_000
+
+
+def test_a_data_plane_that_wants_a_pause_is_given_one_and_no_more(stage):
+    before = monotonic()
+    stage.host.come_back = Instant(before + 20_000)
+    stage.turn()
+    stage.loop.turn(latest=Instant(before + 5_000_000))
+    assert 15_000 < monotonic() - before < 1_000_000

@@ -27,7 +27,8 @@ from ..core.effects import (
 )
 from ..core.events import BindingsInstalled, EffectFailed, LinkDown, LinkUp
 from ..core.settings import NodeSettings, VirtualHaSettings
-from ..core.types import Address
+from ..core.types import Address, Instant
+from .clock import monotonic
 from .config import ShellSettings, home_agents_anycast
 from .dataplane import DataPlane, DataPlaneError
 from .journal import Journal
@@ -36,6 +37,7 @@ from .poller import Poller
 from .sockets import HomeLinkSockets, Received, RoutedSender, SignallingSocket
 
 _ETHERTYPE = b"\x86\xdd"
+PAUSE_US = 500  # for the kernel's own workers, which a busy real-time process would keep from running
 
 
 class Host:
@@ -54,6 +56,7 @@ class Host:
         self._routed = RoutedSender()
         self._virtual_has: dict[int, VirtualHaSettings] = {}
         self._others_waiting: Callable[[], None] = lambda: None
+        self._paused_until = Instant(0)
 
     def connect(self, links_changed: Callable[[], None], others_waiting: Callable[[], None]) -> None:
         """Whom to call when links changed and when packets other than advertisements arrived."""
@@ -164,16 +167,24 @@ class Host:
         self.failures.clear()
         return repaired
 
-    def work(self, budget_us: int) -> tuple[list[BindingsInstalled | EffectFailed], bool]:
-        """A piece of what the data plane has queued: what came of it, and whether there is more."""
-        if not self.dataplane.pending:
-            return [], False
+    def work(self, budget_us: int) -> tuple[list[BindingsInstalled | EffectFailed], Instant | None]:
+        """A piece of what the data plane has queued: what came of it, and when to come back for more."""
+        started = monotonic()
+        pending = self.dataplane.pending
+        if not pending or started < self._paused_until:
+            return [], self._paused_until if pending else None
         results: list[BindingsInstalled | EffectFailed]
         try:
             results = [BindingsInstalled(vrid, token) for vrid, token in self.dataplane.work(budget_us)]
         except DataPlaneError as error:
             results = [self.failed(error)]
-        return results, self.dataplane.pending
+        if not self.dataplane.pending:
+            return results, None
+        now = monotonic()
+        if not results and now - started < budget_us:  # it stopped of its own accord: the kernel is short of memory
+            self._paused_until = Instant(now + PAUSE_US)
+            return results, self._paused_until
+        return results, now
 
     def all_counters(self) -> dict[str, int]:
         """What was not sent, and what the kernel dropped for us."""

@@ -22,8 +22,8 @@ from .sockets import Received
 
 PIECE_US = 1 * MILLISECOND  # for packets, and again for the data plane
 ADVERTISEMENTS_US = 100 * MILLISECOND  # a flood of advertisements does not keep timers waiting longer
-BUSY_US = 200 * MILLISECOND  # then others get the processor for a moment, real-time priority or not
-PAUSE_S = 20e-6
+BUSY_US = 5 * MILLISECOND  # then others get the processor for a moment, real-time priority or not
+PAUSE_S = 100e-6
 
 
 class NodeLike(Protocol):
@@ -51,8 +51,8 @@ class HostLike(Protocol):
     def sources(self) -> list[Callable[[], Received | None]]:
         """Where all other packets come from."""
 
-    def work(self, budget_us: int) -> tuple[list[BindingsInstalled | EffectFailed], bool]:
-        """A piece of the data plane's queue: what came of it, and whether there is more."""
+    def work(self, budget_us: int) -> tuple[list[BindingsInstalled | EffectFailed], Instant | None]:
+        """A piece of the data plane's queue: what came of it, and when to come back, None if there is no more."""
 
 
 class Loop:
@@ -65,6 +65,7 @@ class Loop:
         self._timer = Timer()
         poller.add(self._timer.fileno(), lambda _: self._timer.clear())
         self._others_waiting = False
+        self._install_at: Instant | None = None
         self._busy_since: Instant | None = None
         self._workers: list[Callable[[], bool]] = []
         self._periodic: list[_Periodic] = []
@@ -93,9 +94,10 @@ class Loop:
         self._fire()
         unread = self._others_waiting and self._hear_others()
         self._others_waiting = False
-        results, busy = self._host.work(PIECE_US)
+        results, self._install_at = self._host.work(PIECE_US)
         for result in results:
             self.handle(result)
+        busy = self._install_at is not None and self._install_at <= monotonic()
         for worker in self._workers:
             busy = worker() or busy
         self._housekeeping()
@@ -169,12 +171,12 @@ class Loop:
         elif self._busy_since is None:
             self._busy_since = now
         elif now - self._busy_since > BUSY_US:
-            time.sleep(PAUSE_S)  # the kernel's limit for real-time processes counts from the last wait
+            time.sleep(PAUSE_S)  # for the kernel's workers; its limit for real-time processes counts anew from here
             self._busy_since = now
 
     def _next_deadline(self, latest: Instant | None) -> Instant | None:
         times = [periodic.due for periodic in self._periodic]
-        times += [due for due in (self._node.deadline(), latest) if due is not None]
+        times += [due for due in (self._node.deadline(), self._install_at, latest) if due is not None]
         return min(times, default=None)
 
 

@@ -185,7 +185,7 @@ class System:
 
     def current(self):
         """The release that the link points to."""
-        return (paths.Host(self.run, self.root).link_target(paths.CURRENT) or "").split("/")[-1] or None
+        return (paths.Host(self.run, self.root).link_target(paths.CURRENT) or "").rsplit("/", 1)[-1] or None
 
     def did(self):
         """What was done with systemctl, but for the questions."""

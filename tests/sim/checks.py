@@ -181,6 +181,6 @@ class Checks:
                 self.fail(f"vrid {vrid}: {host.name} does not know that it is synchronised")
         for node in world.mobile_nodes:
             promised = self.promised(node)
-            if promised and node.virtual_ha.vrid == vrid and self.excused.get(node) != promised:
-                if not self.has(master, node):
-                    self.fail(f"vrid {vrid}: the binding of {node.home.hex()}, {promised}, is lost")
+            relied_on = promised and node.virtual_ha.vrid == vrid and self.excused.get(node) != promised
+            if relied_on and not self.has(master, node):
+                self.fail(f"vrid {vrid}: the binding of {node.home.hex()}, {promised}, is lost")

@@ -1,6 +1,6 @@
 # Copyright: the mip6.vrrp_ha developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A mobile node: registers, refreshes, moves and comes home, with authenticated Binding Updates (RFC 6275, RFC 4285)."""
+"""A mobile node: registers, refreshes, moves and comes home (RFC 6275), and signs what it says (RFC 4285)."""
 
 from __future__ import annotations
 

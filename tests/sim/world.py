@@ -37,6 +37,8 @@ NODE_KEYS = (MobileNodeKey(SPI, KEY, PREFIX, 64),)
 EPOCH_OF_WALL_CLOCKS = 1_700_000_000 * SECOND
 ACCESS_LATENCY_US = (2 * MILLISECOND, 30 * MILLISECOND)
 LAST_LINES = 2000
+GOOD_LINK = Link()
+DEFAULT_SYNC = SyncSettings()
 
 
 class World:
@@ -48,9 +50,9 @@ class World:
         *,
         names: Sequence[str] = ("a", "b", "c"),
         priorities: Sequence[Sequence[int]] = ((255, 200, 150),),
-        link: Link = Link(),
+        link: Link = GOOD_LINK,
         interval_us: int = 1 * SECOND,
-        sync: SyncSettings = SyncSettings(),
+        sync: SyncSettings = DEFAULT_SYNC,
         drift: float = 1e-4,
         access_loss: float = 0.0,
         snapshot_us: int = 20 * SECOND,

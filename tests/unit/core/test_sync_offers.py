@@ -80,6 +80,15 @@ def test_what_was_removed_by_the_winner_does_not_come_back():
     assert home(3) not in b.cache
 
 
+def test_member_that_offers_what_was_removed_is_told_so_at_once():
+    link, a, b = split()
+    link.remove(a, home(3))
+    heal(link, winner=a, loser=b)
+    link.run(until=33)
+    assert b.sync.synced
+    assert [e.home_address for _, x in b.log if isinstance(x, RemoveBindings) for e in x.bindings] == [home(3)]
+
+
 def test_newer_registration_wins_whoever_has_it():
     link, a, b = split()
     link.put(a, binding(1, sequence=5, at_care_of=50), binding(2, sequence=2, at_care_of=20))

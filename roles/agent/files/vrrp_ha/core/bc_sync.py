@@ -52,8 +52,9 @@ __all__ = [
 # expiry drops the entry so much later.
 REPLICA_GRACE_US = 8 * SECOND
 
-# Messages get lost: what a Master does not have is offered to it so often before it is given up.
-OFFERS_BEFORE_REMOVAL = 3
+# What a Master neither took nor contradicted it has not heard: it is offered so often before it is given up. With the
+# times between requests (sync_receiver.py) that takes some ten seconds.
+OFFERS_BEFORE_REMOVAL = 6
 
 Effect = SendSync | InstallBindings | RemoveBindings | SyncCompleted | SyncServed | SyncTimedOut | SyncLost | Report
 
@@ -197,16 +198,16 @@ class BcSync:
     def _offered(self, source: Address, options: list[wire.BindingOption], now: Instant) -> Iterator[object]:
         """A member, of our partition or of another one, knows something better than we, the Master."""
         vrid = self._virtual_ha.vrid
-        changed, installs, removed = self._offers.accept(options, now)
-        if removed:
-            yield RemoveBindings(vrid, removed)
-        if installs:
-            yield InstallBindings(vrid, installs)
-        if changed or removed:
-            fields: dict[str, object] = {"source": text(source), "changed": len(changed), "removed": len(removed)}
-            yield Report("info", "bindings_recovered", vrid, fields)
-            self._sender.changed(removed)
-            self._sender.changed(changed)
+        outcome = self._offers.accept(options, now)
+        if outcome.removed:
+            yield RemoveBindings(vrid, outcome.removed)
+        if outcome.installs:
+            yield InstallBindings(vrid, outcome.installs)
+        if outcome.changed or outcome.removed:
+            fields: dict[str, object] = {"changed": len(outcome.changed), "removed": len(outcome.removed)}
+            yield Report("info", "bindings_recovered", vrid, {"source": text(source), **fields})
+        for bindings in (outcome.removed, outcome.changed, outcome.corrected):
+            self._sender.changed(bindings)
 
     def _asking(self, outputs: Iterable[object], now: Instant) -> Iterator[object]:
         """Before we take everything from a Master, it is told what it may not know."""

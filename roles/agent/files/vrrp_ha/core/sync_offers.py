@@ -13,6 +13,7 @@ only with a sync_key: otherwise anybody on the link could offer bindings.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from ..wire.bc_sync import LIFETIME_UNIT_US, BindingOption
 from .binding_cache import BindingCache
@@ -20,6 +21,16 @@ from .registration import is_greater
 from .types import Address, Binding, Instant
 
 REMEMBERED_REMOVALS = 16_384
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of an offer."""
+
+    changed: list[Binding] = field(default_factory=list)
+    installs: list[Binding] = field(default_factory=list)  # those of the changed that the kernel has to know
+    removed: list[Binding] = field(default_factory=list)
+    corrected: list[Binding] = field(default_factory=list)  # the member is behind: it wants to hear of these
 
 
 class SyncOffers:
@@ -61,24 +72,24 @@ class SyncOffers:
                 believed.append(option)
         return believed, better
 
-    def accept(
-        self, options: Iterable[BindingOption], now: Instant
-    ) -> tuple[list[Binding], list[Binding], list[Binding]]:
-        """As Master, take what is newer than what we have: (changed, what of that to install, removed)."""
-        changed: list[Binding] = []
-        installs: list[Binding] = []
-        removed: list[Binding] = []
+    def accept(self, options: Iterable[BindingOption], now: Instant) -> Outcome:
+        """As Master, take what is newer than what we have, and note what the member has to be told."""
+        outcome = Outcome()
         for lifetime, sequence, flags, home, care_of in options:
             bound = self._cache.get(home)
             ours = bound or self.removals.get(home)
             if lifetime == 0:
-                if bound is not None and not is_greater(bound.sequence, sequence):
+                if bound is not None and is_greater(bound.sequence, sequence):
+                    outcome.corrected.append(bound)
+                elif bound is not None:
                     self._cache.remove(home)
-                    removed.append(bound)
+                    outcome.removed.append(bound)
             elif ours is None or is_greater(sequence, ours.sequence):
                 binding = Binding(home, care_of, sequence, flags, Instant(now + lifetime + LIFETIME_UNIT_US - 1))
-                changed.append(binding)
+                outcome.changed.append(binding)
                 if self._cache.put(binding):
-                    installs.append(binding)
-        self.note(changed, removed, now)
-        return changed, installs, removed
+                    outcome.installs.append(binding)
+            elif bound is None or bound.sequence != sequence:
+                outcome.corrected.append(ours)
+        self.note(outcome.changed, outcome.removed, now)
+        return outcome

@@ -27,7 +27,7 @@ def link():
 
 
 def state(host):
-    """What an agent may change on a host, without what is not the same twice: indexes, MACs, order, counters, carriers."""
+    """What an agent may change on a host, but for what differs each time (indexes, MACs, order, counters)."""
 
     def lines(text, unless="link/ether"):
         cleaned = [

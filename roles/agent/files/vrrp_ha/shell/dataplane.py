@@ -34,7 +34,7 @@ _GONE = (errno.ENOENT, errno.ESRCH, errno.EADDRNOTAVAIL, errno.ENODEV)
 # With more routes than this an address stays on its devices, deprecated and behind the gate, when it serves no more:
 # to take one off makes the kernel look at every route, which stops a CPU for 5 ms with 10,000 of them.
 _MANY_ROUTES = 20_000
-_AT_ONCE_US = 50_000  # reconcile() compares bindings for so long before it leaves the rest to work()
+_AT_ONCE_US = 10_000  # reconcile() compares bindings for so long before it leaves the rest to work()
 
 
 @dataclass(slots=True)

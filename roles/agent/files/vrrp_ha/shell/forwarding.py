@@ -184,10 +184,9 @@ def no_kernel_local_message(address: Address, index: int) -> bytes:
 
 
 def _local_head(address: Address, index: int, protocol: int) -> bytes:
-    head = _ROUTE.pack(socket.AF_INET6, 128, 0, 0, 0, protocol, _SCOPE_UNIVERSE, _TYPE_LOCAL, 0)
-    return (
-        head + attribute(_RTA_DST, address) + attribute_u32(_RTA_TABLE, _TABLE_LOCAL) + attribute_u32(_RTA_OIF, index)
-    )
+    body = _ROUTE.pack(socket.AF_INET6, 128, 0, 0, 0, protocol, _SCOPE_UNIVERSE, _TYPE_LOCAL, 0)
+    body += attribute(_RTA_DST, address) + attribute_u32(_RTA_TABLE, _TABLE_LOCAL)
+    return body + attribute_u32(_RTA_OIF, index)
 
 
 class BindingRoutes:

@@ -8,6 +8,7 @@ import errno
 import socket
 import struct
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from ..core.events import LinkDown, LinkUp
@@ -149,22 +150,18 @@ class LinkMonitor:
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
-                self._complete = False
+                self._complete = False  # some notifications were lost
         if not self._complete:
             self._read_all()
         return list(self._changes())
 
     def _read_all(self) -> None:
-        """Notifications may mix with a dump's answers; both say the same, and the dump is made anew when unsure."""
-        with_dumps = Netlink(netlink.ROUTE)
-        try:
-            for _ in self._socket.notifications():
-                pass
-            self._seen = {link.index: _Seen(link) for link in all_links(with_dumps).values()}
-            for index, address, flags in all_addresses(with_dumps):
+        """The whole state, by a socket of its own: what is notified meanwhile is read after it and says the same."""
+        chosen = {index: seen.chosen for index, seen in self._seen.items()}
+        with closing(Netlink(netlink.ROUTE)) as reader:
+            self._seen = {link.index: _Seen(link, chosen=chosen.get(link.index)) for link in all_links(reader).values()}
+            for index, address, flags in all_addresses(reader):
                 self._note_address(RTM_NEWADDR, index, address, flags)
-        finally:
-            with_dumps.close()
         self._complete = True
 
     def _note(self, kind: int, body: bytes) -> None:

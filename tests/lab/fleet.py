@@ -165,7 +165,8 @@ def _wait_for_ssh(node: topology.Node) -> None:
     probe = ("ssh", "-F", str(access.SSH_CONFIG), "-o", "ConnectTimeout=1", node.name, "true")
     while True:
         try:
-            run(*in_namespace(topology.node(topology.CONTROLLER).namespace, probe))
+            # A session that the booting host cut off half-way would be waited for much longer than a new one takes.
+            run(*in_namespace(topology.node(topology.CONTROLLER).namespace, probe), timeout=3)
             return
         except LabError as error:
             if time.monotonic() > deadline:

@@ -133,9 +133,18 @@ def merge(observed, wanted, state):
     result = []
     for vrid, entry in known.items():
         if vrid in listed:
-            new = dict(entry, **listed[vrid]) if state == "merged" else listed[vrid]
+            new = _merged(entry, listed[vrid]) if state == "merged" else listed[vrid]
             result.append(entry if meaning(entry) == meaning(new) else new)
         elif state != "overridden":
             result.append(entry)
     result.extend(entry for vrid, entry in listed.items() if vrid not in known)
     return result
+
+
+def _merged(entry, changes):
+    """An object with some of its fields changed; objects in it, too, keep what is not given."""
+    new = dict(entry)
+    for key, value in changes.items():
+        both = isinstance(value, dict) and isinstance(entry.get(key), dict)
+        new[key] = _merged(entry[key], value) if both else value
+    return new

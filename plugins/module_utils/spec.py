@@ -5,6 +5,14 @@
 
 from __future__ import annotations
 
+_ROUTER_ADVERTISEMENTS = dict(
+    enabled=dict(type="bool"),
+    router_lifetime=dict(type="int"),
+    maximum_interval=dict(type="int"),
+    minimum_interval=dict(type="int"),
+    autonomous=dict(type="bool"),
+)
+
 # What a virtual HA is on every member of it alike.
 _SHARED = dict(
     vrid=dict(type="int", required=True),
@@ -19,6 +27,7 @@ _SHARED = dict(
     accept_mode=dict(type="bool"),
     mipv6_ha_mode=dict(type="bool"),
     home_link=dict(type="str", choices=["on_link", "routed"]),
+    router_advertisements=dict(type="dict", options=_ROUTER_ADVERTISEMENTS),
     maximum_lifetime=dict(type="int"),
     sync_key=dict(type="str", no_log=False),  # the key's name
     insecure_sync=dict(type="bool"),

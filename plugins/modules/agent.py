@@ -88,6 +88,28 @@ options:
         description: Whether the home prefix is on the link (neighbours are answered) or routed to the virtual HA.
         type: str
         choices: [on_link, routed]
+      router_advertisements:
+        description:
+          - What the Master sends as a router on the home link. The same for every member.
+        type: dict
+        suboptions:
+          enabled:
+            description: Whether it sends Router Advertisements at all. The agent does by default.
+            type: bool
+          router_lifetime:
+            description:
+              - Seconds for which hosts on the link may use the virtual router as their default router, V(0) for not at
+                all. By default V(0) for a virtual HA and V(1800) for a plain VRRP router.
+            type: int
+          maximum_interval:
+            description: The longest time in seconds between unsolicited advertisements.
+            type: int
+          minimum_interval:
+            description: The shortest time in seconds between unsolicited advertisements.
+            type: int
+          autonomous:
+            description: Whether hosts may make themselves addresses of the home prefix.
+            type: bool
       maximum_lifetime:
         description: The longest lifetime of a binding, in seconds.
         type: int

@@ -13,7 +13,8 @@ from ipaddress import IPv6Address
 
 ALL_VRRP_ROUTERS = "ff02::12"
 ALL_NODES = "ff02::1"
-NS, NA, RA, ECHO_REQUEST, ECHO_REPLY, MLD_REPORTS = 135, 136, 134, 128, 129, (131, 132, 143)
+ALL_ROUTERS = "ff02::2"
+NS, NA, RS, RA, ECHO_REQUEST, ECHO_REPLY, MLD_REPORTS = 135, 136, 133, 134, 128, 129, (131, 132, 143)
 
 
 def virtual_mac(vrid: int) -> str:
@@ -95,6 +96,12 @@ def solicitation(target: str, source: str, source_mac: str) -> bytes:
     if source != "::":
         rest += b"\x01\x01" + bytes.fromhex(source_mac.replace(":", ""))
     return icmpv6(source, solicited_node(target), NS, rest, source_mac=source_mac)
+
+
+def router_solicitation(source: str, source_mac: str) -> bytes:
+    """A Router Solicitation to all routers."""
+    option = b"" if source == "::" else b"\x01\x01" + bytes.fromhex(source_mac.replace(":", ""))
+    return icmpv6(source, ALL_ROUTERS, RS, bytes(4) + option, source_mac=source_mac)
 
 
 def echo_request(source: str, destination: str, *, source_mac: str, destination_mac: str) -> bytes:
@@ -206,6 +213,21 @@ class Frame:
         """The Target Link-Layer Address option of a Neighbor Advertisement."""
         option = self.payload[24:32]
         return option[2:].hex(":") if option[:2] == b"\x02\x01" else None
+
+    @property
+    def router_lifetime(self) -> int:
+        """Of a Router Advertisement, in seconds."""
+        return int.from_bytes(self.payload[6:8], "big")
+
+    @property
+    def router_options(self) -> dict[int, bytes]:
+        """The options of a Router Advertisement by type: everything after the length."""
+        options, at = {}, 16
+        while at < len(self.payload):
+            length = 8 * self.payload[at + 1]
+            options[self.payload[at]] = self.payload[at + 2 : at + length]
+            at += length
+        return options
 
     @property
     def vrrp(self) -> tuple[int, int] | None:

@@ -27,6 +27,7 @@ NEIGHBOUR_MAC = "02:00:00:00:00:99"
 VIRTUAL_MAC = frames.virtual_mac(VRID)
 
 acted = partial(frames.advert, vrid=VRID, source=STRANGER, addresses=ADDRESSES)
+RATE_LIMIT = 3.0  # between Router Advertisements (RFC 4861 section 6.2.6)
 first_advert = partial(advert_of, "alone")
 
 
@@ -54,6 +55,10 @@ def master(router: Agent) -> Agent:
     """The same, as Master."""
     router.wait_for_state("master")
     return router
+
+
+def is_router_advertisement(frame: frames.Frame) -> bool:
+    return frame.host == "alone" and frame.icmp == frames.RA
 
 
 def takeover_after(router: Agent, sent: float, timeout: float = 3) -> float:
@@ -136,6 +141,25 @@ def test_takeover_advertises_first_and_then_announces_every_address(backup: Agen
         assert frame.checksum_is_right
 
 
+def test_takeover_is_followed_by_a_router_advertisement_of_the_virtual_router(backup: Agent) -> None:
+    sent = backup.host.receive(acted(priority=0))
+    frame = backup.host.segment.wait_for(is_router_advertisement, since=sent, timeout=5)
+    assert frame.time - sent < SKEW + RATE_LIMIT + 0.5 + LATE  # it may just have been Master
+    assert (frame.source_mac, frame.destination_mac) == (VIRTUAL_MAC, "33:33:00:00:00:01")
+    assert (frame.source, frame.destination, frame.hop_limit) == (LINK_LOCAL, frames.ALL_NODES, 255)
+    assert frame.checksum_is_right
+    assert frame.router_lifetime == 1800  # it is a plain VRRP router
+
+
+def test_router_that_gives_way_does_not_answer_a_solicitation_that_it_had_heard(master: Agent) -> None:
+    time.sleep(RATE_LIMIT)
+    master.host.receive(frames.router_solicitation("fe80::99", NEIGHBOUR_MAC))
+    sent = master.host.receive(acted(priority=200, interval_cs=100))
+    time.sleep(LATE)
+    late = [f for f in sent_by(master, sent + LATE, 0.7) if f.icmp == frames.RA]
+    assert late == []
+
+
 # --- what a Backup keeps to itself -------------------------------------------------------------------------------
 
 
@@ -177,10 +201,14 @@ def test_a_router_that_gives_way_stops_answering_at_once(master: Agent) -> None:
     assert late == []
 
 
-def test_backup_sends_no_router_advertisement(backup: Agent) -> None:
-    started = backup.host.receive(acted(priority=200))
-    backup.host.receive(frames.icmpv6("fe80::99", "ff02::2", 133, bytes(4), source_mac=NEIGHBOUR_MAC))
-    assert [f for f in sent_by(backup, started, 0.25) if f.icmp == frames.RA] == []
+def test_backup_sends_no_router_advertisement_also_when_solicited(backup: Agent) -> None:
+    before = backup.status()["counters"].get("router_solicitations_received", 0)
+    started = backup.host.receive(acted(priority=200, interval_cs=100))
+    for source in ("fe80::99", "::"):
+        backup.host.receive(frames.router_solicitation(source, NEIGHBOUR_MAC))
+    assert [f for f in sent_by(backup, started, 0.7) if f.icmp == frames.RA] == []  # an answer may take 0.5
+    status = backup.status()
+    assert (status["state"], status["counters"]["router_solicitations_received"]) == ("backup", before + 2)
 
 
 # --- Accept_Mode -------------------------------------------------------------------------------------------------

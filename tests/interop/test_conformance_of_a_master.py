@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from ipaddress import IPv6Network
 from itertools import pairwise
 
 import pytest
 
 from tests.interop import frames
-from tests.interop.agents import ADDRESSES, LINK_LOCAL, VHA, VRID, advert_of
+from tests.interop.agents import ADDRESSES, LINK_LOCAL, PREFIX, VHA, VRID, advert_of
 from tests.interop.conftest import Pair
 from tests.interop.segment import SETTLE
 
@@ -156,6 +157,27 @@ def test_master_defends_its_addresses_against_duplicate_address_detection(pair: 
     answer = pair.segment.wait_for(lambda f: f.icmp == frames.NA and f.target == address, since=sent, timeout=2)
     assert (answer.host, answer.destination) == ("a", frames.ALL_NODES)
     assert answer.target_mac == frames.virtual_mac(VRID)
+
+
+@pytest.mark.parametrize("source", ["fe80::99", "::"])
+def test_master_answers_a_router_solicitation_for_the_virtual_router_and_its_backup_does_not(
+    pair: Pair, source: str
+) -> None:
+    sent = pair.segment.multicast(frames.router_solicitation(source, NEIGHBOUR_MAC))
+    answer = pair.segment.wait_for(lambda f: f.icmp == frames.RA, since=sent, timeout=5)
+    assert (answer.host, answer.source_mac) == ("a", frames.virtual_mac(VRID))
+    assert (answer.source, answer.destination, answer.hop_limit) == (LINK_LOCAL, frames.ALL_NODES, 255)
+    assert answer.checksum_is_right
+    assert answer.router_lifetime == 0  # a home agent is no default router by itself
+    prefix = b"\x40\x80" + (2_592_000).to_bytes(4, "big") + (604_800).to_bytes(4, "big") + bytes(4)
+    assert answer.router_options == {
+        1: bytes.fromhex(frames.virtual_mac(VRID).replace(":", "")),
+        3: prefix + IPv6Network(PREFIX).network_address.packed,
+    }
+    time.sleep(0.6)
+    assert {f.host for f in pair.segment.frames(lambda f: f.icmp == frames.RA, since=sent)} == {"a"}
+    backups = pair.b.host.run("ip", "-6", "route", "show", "table", "all", "proto", "ra")
+    assert backups == ""  # what the kernel of a Backup makes of the Master's
 
 
 def test_interface_identifiers_do_not_come_from_the_virtual_mac(pair: Pair) -> None:

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from vrrp_ha.core.settings import RouterAdvertisementSettings
 from vrrp_ha.core.types import SECOND, packed
 from vrrp_ha.shell.config import ConfigurationError, ShellSettings, load, shell_settings_of
 from vrrp_ha.shell.effective import effective
@@ -90,6 +91,9 @@ def test_a_sound_pair_of_files_becomes_settings(files):
     assert configuration.warnings == ()
 
 
+RA = ("virtual_has", 0, "router_advertisements")
+RA_PATH = "virtual_has[0].router_advertisements"
+
 # path of the change, its value, the path that the problem names, words of the message, words of the remedy
 MISTAKES = [
     (("format",), 2, "format", "out of range", "1"),
@@ -124,6 +128,13 @@ MISTAKES = [
     (("virtual_has", 0, "advertisement_interval"), 0.5, "virtual_has[0].advertisement_interval", "whole number", ""),
     (("virtual_has", 0, "preempt"), "yes", "virtual_has[0].preempt", "must be true or false, not a string", ""),
     (("virtual_has", 0, "home_link"), "onlink", "virtual_has[0].home_link", "'onlink' is not known", "'on_link'"),
+    (RA, {"router_lifetyme": 0}, f"{RA_PATH}.router_lifetyme", "unknown field", "'router_lifetime'"),
+    (RA, {"router_lifetime": 9001}, f"{RA_PATH}.router_lifetime", "out of range", "0 to 9000"),
+    (RA, {"router_lifetime": 599}, f"{RA_PATH}.router_lifetime", "over before", "maximum_interval"),
+    (RA, {"maximum_interval": 3}, f"{RA_PATH}.maximum_interval", "out of range", "4 to 1800"),
+    (RA, {"maximum_interval": 60, "minimum_interval": 46}, f"{RA_PATH}.minimum_interval", "three quarters", "3 to 45"),
+    (RA, {"enabled": 1}, f"{RA_PATH}.enabled", "must be true or false", ""),
+    (RA, [], RA_PATH, "must be an object, not a list", ""),
     (("virtual_has", 0, "sync_key"), None, "virtual_has[0].sync_key", "is missing", "insecure_sync"),
     (("virtual_has", 0, "sync_key"), "flet", "virtual_has[0].sync_key", "no key 'flet'", "Did you mean 'fleet'?"),
     (("virtual_has", 0, "insecure_sync"), True, "virtual_has[0].insecure_sync", "there is a sync_key", "Remove one"),
@@ -248,6 +259,31 @@ def test_what_is_insecure_is_warned_of(files):
     warnings = " ".join(files.load().warnings)
     assert "insecure_bindings" in warnings
     assert "insecure_sync" in warnings
+
+
+def test_a_home_agent_is_no_default_router_unless_told_and_a_plain_vrrp_router_is(files):
+    entry = files.config["virtual_has"][0]
+    assert files.load().node.virtual_has[0].router_advertisements == RouterAdvertisementSettings()
+    entry["router_advertisements"] = {"router_lifetime": 900}
+    assert files.load().node.virtual_has[0].router_advertisements.router_lifetime_us == 900 * SECOND
+    del entry["router_advertisements"]
+    entry["mipv6_ha_mode"] = False
+    assert files.load().node.virtual_has[0].router_advertisements.router_lifetime_us == 1800 * SECOND
+
+
+@pytest.mark.parametrize(("maximum", "minimum"), [(1800, 600), (600, 200), (9, 3), (4, 3)])
+def test_the_minimum_interval_of_router_advertisements_follows_the_maximum(files, maximum, minimum):
+    files.config["virtual_has"][0]["router_advertisements"] = {"maximum_interval": maximum}
+    settings = files.load().node.virtual_has[0].router_advertisements
+    assert (settings.minimum_interval_us, settings.maximum_interval_us) == (minimum * SECOND, maximum * SECOND)
+
+
+def test_only_a_64_bit_prefix_can_be_autonomous(files):
+    entry = files.config["virtual_has"][0]
+    entry["router_advertisements"] = {"autonomous": True}
+    assert files.load().node.virtual_has[0].router_advertisements.autonomous
+    entry["prefix"] = "2001:db8:1::/80"
+    assert [problem.path for problem in files.problems()] == [f"{RA_PATH}.autonomous"]
 
 
 def test_plain_vrrp_needs_no_sync_key(files):

@@ -51,7 +51,8 @@ def packet(next_header, destination, upper=b"\0" * 8, hop_limit=255):
 
 
 ADVERTISEMENT, UPDATE = b"\x31\x33", b"\x33\x33"
-SOLICITATION = b"\x87\0"
+SOLICITATION, ROUTER_SOLICITATION, ROUTER_ADVERTISEMENT = b"\x87\0", b"\x85\0", b"\x86\0"
+ALL_ROUTERS = packed("ff02::2")
 
 
 @pytest.mark.parametrize(
@@ -62,6 +63,9 @@ SOLICITATION = b"\x87\0"
         (packet(112, GROUP, b""), False, False),
         (packet(58, packed("ff02::1:ff00:51"), SOLICITATION), False, True),
         (packet(58, VHA, SOLICITATION), False, False),
+        (packet(58, ALL_ROUTERS, ROUTER_SOLICITATION), False, True),
+        (packet(58, VHA, ROUTER_SOLICITATION), False, False),
+        (packet(58, packed("ff02::1"), ROUTER_ADVERTISEMENT), False, False),
         (packet(58, GROUP, b"\x80\0"), False, False),
         (packet(6, VHA), False, False),
     ],
@@ -90,6 +94,9 @@ def test_frames_for_others_and_of_vlans_are_not_heard():
         (packet(58, OTHER, b"\x90\0"), False),
         (packet(58, OTHER, SOLICITATION), True),
         (packet(58, OTHER, SOLICITATION, hop_limit=254), False),
+        (packet(58, OTHER, ROUTER_SOLICITATION), True),
+        (packet(58, OTHER, ROUTER_SOLICITATION, hop_limit=254), False),
+        (packet(58, OTHER, ROUTER_ADVERTISEMENT), False),
         (packet(58, VHA, b"\x80\0"), False),
         (packet(41, VHA), False),
     ],

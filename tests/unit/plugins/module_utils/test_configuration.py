@@ -58,6 +58,15 @@ def test_merged_keeps_what_is_not_given():
     assert merge([VHA], [{"vrid": 51, "priority": 150}], "merged") == [dict(VHA, priority=150)]
 
 
+def test_merged_keeps_what_is_not_given_of_an_object_in_it():
+    before = dict(VHA, router_advertisements={"router_lifetime": 900, "maximum_interval": 300})
+    changed = {"vrid": 51, "router_advertisements": {"router_lifetime": 0}}
+    (after,) = merge([before], [changed], "merged")
+    assert after == dict(VHA, router_advertisements={"router_lifetime": 0, "maximum_interval": 300})
+    (after,) = merge([before], [dict(VHA, **changed)], "replaced")
+    assert after["router_advertisements"] == {"router_lifetime": 0}
+
+
 def test_merged_keeps_a_spelling():
     given = {"vrid": 51, "addresses": ["2001:DB8:1:0:0::51"]}
     assert merge([VHA], [given], "merged") == [VHA]

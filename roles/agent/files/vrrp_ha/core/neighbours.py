@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from ..wire import icmpv6, ipv6
 from ..wire.icmpv6 import LinkLayerAddress, NeighbourAdvertisement, NeighbourSolicitation, OptionType
+from .binding_cache import BindingCache
 from .effects import SendFrame
 from .settings import HomeLink, VirtualHaSettings
 from .types import ALL_NODES, FLAG_LINK_LOCAL, UNSPECIFIED, Address, Binding
@@ -50,7 +51,7 @@ def answer(
 
     The Override flag is clear, as RFC 4861 section 7.2.4 asks of a proxy: a node that came home is believed first.
     """
-    option = _source_link_layer(solicitation)
+    option = soliciting_mac(solicitation.options)
     if source == UNSPECIFIED:
         if option is not None:  # RFC 4861 section 7.1.1: not valid
             return []
@@ -60,14 +61,28 @@ def answer(
     return [_advertise(settings, advertisement, source, option or source_mac)]
 
 
+def stands_in_for(settings: VirtualHaSettings, cache: BindingCache, target: Address) -> bool:
+    """Whether an address is that of a mobile node that is away: its home address, or with the L flag its link-local.
+
+    A home address is the home prefix and the node's interface identifier, so that the binding of a link-local
+    address is found by its home address. Identifiers have 64 bits (RFC 4291 section 2.5.1); where the home prefix is
+    shorter than that, only home addresses of its first /64 are found.
+    """
+    if target[:8] != LINK_LOCAL_PREFIX:
+        return target in cache
+    binding = cache.get(settings.prefix[:8] + target[8:])
+    return binding is not None and bool(binding.flags & FLAG_LINK_LOCAL) and target != settings.link_local
+
+
 def _targets(binding: Binding) -> Iterator[Address]:
     yield binding.home_address
     if binding.flags & FLAG_LINK_LOCAL:
         yield LINK_LOCAL_PREFIX + binding.home_address[8:]
 
 
-def _source_link_layer(solicitation: NeighbourSolicitation) -> bytes | None:
-    for option in solicitation.options:
+def soliciting_mac(options: tuple[icmpv6.Option, ...]) -> bytes | None:
+    """The MAC that a solicitation says it is from, if it does."""
+    for option in options:
         if isinstance(option, LinkLayerAddress) and option.kind == OptionType.SOURCE_LINK_LAYER:
             return option.address[:6]
     return None
@@ -76,7 +91,6 @@ def _source_link_layer(solicitation: NeighbourSolicitation) -> bytes | None:
 def _advertise(
     settings: VirtualHaSettings, advertisement: NeighbourAdvertisement, destination: Address, destination_mac: bytes
 ) -> SendFrame:
-    """From the virtual router's link-local address, with its MAC: right for whoever is Master next, too."""
     message = NeighbourAdvertisement(
         advertisement.target,
         advertisement.router,
@@ -84,6 +98,13 @@ def _advertise(
         advertisement.override,
         (icmpv6.target_link_layer(settings.virtual_mac),),
     )
+    return from_virtual_router(settings, message, destination, destination_mac)
+
+
+def from_virtual_router(
+    settings: VirtualHaSettings, message: icmpv6.Message, destination: Address, destination_mac: bytes
+) -> SendFrame:
+    """From the virtual router's link-local address, with its MAC: right for whoever is Master next, too."""
     packet = ipv6.Packet(
         settings.link_local, destination, icmpv6.ND_HOP_LIMIT, icmpv6.NEXT_HEADER, icmpv6.encode(message)
     )

@@ -31,8 +31,9 @@ from .events import (
     TimerFired,
     UndrainRequested,
 )
+from .router_advertiser import NoRandomness, Randomness
 from .settings import HomeLink, NodeSettings, VirtualHaSettings
-from .types import Binding, Instant
+from .types import UNSPECIFIED, Binding, Instant
 from .virtual_ha import VirtualHa
 
 
@@ -46,8 +47,10 @@ class Node:
         epoch: int,
         restored: Mapping[int, Iterable[Binding]] | None = None,
         drained: frozenset[int] = frozenset(),
+        rng: Randomness | None = None,
     ) -> None:
         self.settings = settings
+        self._rng = rng or NoRandomness()
         self.counters: Counter[str] = Counter()
         self._numbers = count(epoch << 32)  # of authenticated messages: none is used twice, whatever comes and goes
         self._links: dict[str, LinkUp] = {}
@@ -166,7 +169,12 @@ class Node:
             if virtual_ha and virtual_ha.settings.mipv6_ha_mode:
                 yield from self._with(virtual_ha, virtual_ha.mobility(event, packet, now))
         elif packet.next_header == ipv6.ICMPV6:
-            yield from self._neighbour_solicitation(event, packet)
+            icmpv6.check_packet(packet)
+            match icmpv6.decode(packet.payload):
+                case icmpv6.NeighbourSolicitation() as message:
+                    yield from self._neighbour_solicitation(event, packet, message)
+                case icmpv6.RouterSolicitation() as message:
+                    yield from self._router_solicitation(event, packet, message, now)
 
     def _vrrp(self, interface: str, packet: ipv6.Packet, now: Instant) -> Iterator[object]:
         """RFC 9568 section 7.1, in its order; then by message type."""
@@ -185,19 +193,30 @@ class Node:
         else:
             raise WireError("vrrp_type", str(kind))
 
-    def _neighbour_solicitation(self, event: PacketReceived, packet: ipv6.Packet) -> Iterator[object]:
-        """RFC 6275 section 10.4.1: the home agent answers for the home addresses that are bound."""
-        icmpv6.check_packet(packet)
-        message = icmpv6.decode(packet.payload)
-        if not isinstance(message, icmpv6.NeighbourSolicitation):
+    def _neighbour_solicitation(
+        self, event: PacketReceived, packet: ipv6.Packet, message: icmpv6.NeighbourSolicitation
+    ) -> Iterator[object]:
+        """RFC 6275 section 10.4.1: the home agent answers for the addresses of mobile nodes that are away."""
+        link = self._links.get(event.interface)
+        if link and message.target == link.link_local:  # whatever is bound: this is the kernel's to answer
             return
         for virtual_ha in self._on(event.interface):
             settings = virtual_ha.settings
             if not (virtual_ha.serving and settings.mipv6_ha_mode and settings.home_link is HomeLink.ON_LINK):
                 continue
-            if virtual_ha.cache.get(message.target) is not None:
+            if neighbours.stands_in_for(settings, virtual_ha.cache, message.target):
                 yield from neighbours.answer(settings, packet.source, message, event.source_mac)
                 return
+
+    def _router_solicitation(
+        self, event: PacketReceived, packet: ipv6.Packet, message: icmpv6.RouterSolicitation, now: Instant
+    ) -> Iterator[object]:
+        """RFC 4861 section 6.1.1, then to those that it is for: every virtual router of the link, or the one named."""
+        if packet.source == UNSPECIFIED and neighbours.soliciting_mac(message.options) is not None:
+            raise WireError("source_link_layer", "of the unspecified address")
+        for virtual_ha in self._on(event.interface):
+            if packet.destination[0] == 0xFF or packet.destination == virtual_ha.settings.link_local:
+                yield from self._with(virtual_ha, virtual_ha.router_solicitation(now))
 
     # --- the set of virtual HAs ----------------------------------------------------------------------------
 
@@ -239,7 +258,7 @@ class Node:
         yield from self._with(virtual_ha, virtual_ha.stop(now))
 
     def _add(self, settings: VirtualHaSettings, bindings: Iterable[Binding], drained: bool) -> VirtualHa:
-        virtual_ha = VirtualHa(settings, self.settings, self._numbers, bindings, drained)
+        virtual_ha = VirtualHa(settings, self.settings, self._numbers, bindings, drained, self._rng)
         self._virtual_has[settings.vrid] = virtual_ha
         self._by_address.update((address, virtual_ha) for address in settings.addresses)
         return virtual_ha

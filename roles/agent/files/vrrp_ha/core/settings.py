@@ -63,6 +63,17 @@ class SyncSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RouterAdvertisementSettings:
+    """What a Master says as a router (RFC 4861 section 6.2.1); the same on every member (RFC 9568 section 8.2.3)."""
+
+    enabled: bool = True
+    router_lifetime_us: int = 0  # 0: not a default router
+    maximum_interval_us: int = 600 * SECOND
+    minimum_interval_us: int = 200 * SECOND
+    autonomous: bool = False  # hosts may make addresses of the home prefix
+
+
+@dataclass(frozen=True, slots=True)
 class VirtualHaSettings:
     """One virtual router of one link (RFC 9568 section 6.1 and draft section 4.1)."""
 
@@ -81,6 +92,7 @@ class VirtualHaSettings:
     accept_mode: bool = False
     mipv6_ha_mode: bool = True
     home_link: HomeLink = HomeLink.ON_LINK
+    router_advertisements: RouterAdvertisementSettings = RouterAdvertisementSettings()
     members: tuple[Member, ...] = ()
     sync_key: SyncKey | None = None  # None only with insecure_sync
     insecure_bindings: bool = False

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 
 from ..wire import ipv6, vrrp
 from . import neighbours
+from .announcer import Announcer
 from .bc_sync import BcSync
 from .binding_cache import BindingCache
 from .effects import (
@@ -44,6 +45,7 @@ from .events import (
     TimerFired,
 )
 from .registration import MobilityReceived, Registration
+from .router_advertiser import Randomness, RouterAdvertiser, SolicitationReceived, SpeakerChanged
 from .settings import NodeSettings, VirtualHaSettings
 from .sync_events import (
     BindingsChanged,
@@ -56,10 +58,9 @@ from .sync_events import (
     SyncServed,
     SyncTimedOut,
 )
-from .types import ALL_VRRP_ROUTERS, SECOND, Address, Binding, Instant, State
+from .types import SECOND, Address, Binding, Instant, State
+from .vrrp_frames import VrrpFrames
 
-VRRP_MULTICAST_MAC = bytes.fromhex("333300000012")
-ANNOUNCE_AGAIN_US = 1 * SECOND  # a second NA for switches and neighbours that missed the first
 RETRY_ACTIVATION_US = 5 * SECOND
 
 
@@ -73,6 +74,7 @@ class VirtualHa:
         numbers: Iterator[int],
         restored: Iterable[Binding],
         drained: bool,
+        rng: Randomness,
     ) -> None:
         self.settings = settings
         self.node = node
@@ -88,12 +90,13 @@ class VirtualHa:
         self._election: Election | None = None
         self._sync: BcSync | None = None
         self._registration = Registration(settings, node.mobile_node_keys, self.cache, node.replay_window_us)
+        self._announcer = Announcer(settings)
+        self._router = RouterAdvertiser(settings, rng)
+        self._frames = VrrpFrames(settings, self.counters)
         self._ever_synced = False
-        self._announce_at: list[Instant] = []
         self._retry_at: Instant | None = None
         self._token = 0
         self._role: tuple[State, Address | None] = (State.INITIALIZE, None)
-        self._advertisements: dict[int, bytes] = {}
 
     # --- what the outside asks -----------------------------------------------------------------------------
 
@@ -139,13 +142,7 @@ class VirtualHa:
 
     def deadline(self) -> Instant | None:
         """When this virtual HA wants a TimerFired."""
-        times = [
-            self._announce_at[0] if self._announce_at else None,
-            self._retry_at,
-            self.cache.next_expiry(),
-            self._election.deadline() if self._election else None,
-            self._sync.deadline() if self._sync else None,
-        ]
+        times = (self._retry_at, self.cache.next_expiry(), *[core.deadline() for core in self._cores])
         return min((t for t in times if t is not None), default=None)
 
     # --- what happened -------------------------------------------------------------------------------------
@@ -197,6 +194,11 @@ class VirtualHa:
                     yield from self._replicate([], removed, now)
             yield from self._apply(effect, now)
 
+    def router_solicitation(self, now: Instant) -> Iterator[object]:
+        """A valid Router Solicitation on the link; nobody but a Master answers (RFC 9568 sections 6.4.2 and 6.4.3)."""
+        self.counters["router_solicitations_received"] += 1
+        yield from self._drive(self._router.handle(SolicitationReceived(), now), now)
+
     def timer(self, now: Instant) -> Iterator[object]:
         """Whatever was due by now."""
         if self._retry_at is not None and self._retry_at <= now:
@@ -208,14 +210,10 @@ class VirtualHa:
             self.counters["bindings_expired"] += len(expired)
             if self.serving:
                 yield from self._replicate([], expired, now)
-        for core in (self._election, self._sync):
-            due = core.deadline() if core else None
-            if core and due is not None and due <= now:
+        for core in self._cores:
+            due = core.deadline()
+            if due is not None and due <= now:
                 yield from self._drive(core.handle(TimerFired(), now), now)
-        if self._announce_at and self._announce_at[0] <= now:
-            del self._announce_at[0]
-            if self.serving and not self.leaving:
-                yield from neighbours.announcements(self.settings)
 
     def drain(self, now: Instant) -> Iterator[object]:
         """Stay out of service while another member can serve (make before break)."""
@@ -235,11 +233,9 @@ class VirtualHa:
             return
         self.drained = False
         yield Report("info", "undrained", self.settings.vrid)
-        if not self._election:
-            return
-        # Also while leaving: it ends that.
-        yield from self._drive(self._election.handle(PriorityChanged(self.effective_priority), now), now)
-        yield from self._take_back()
+        if self._election:  # also while leaving: it ends that
+            yield from self._drive(self._election.handle(PriorityChanged(self.effective_priority), now), now)
+            yield from self._take_back()
 
     def installed(self, token: int, now: Instant) -> Iterator[object]:
         """The bindings of the completed sync are in the kernel: the owner takes over."""
@@ -250,7 +246,7 @@ class VirtualHa:
         """A Master that cannot forward must not be one: let another member serve, try again later."""
         self.alarm = f"cannot serve: {reason}"
         if self.serving and self.link:
-            yield self._advertisement(0)
+            yield self._frames.advertisement(0)
             yield from self._lose_link(now)
             self._retry_at = Instant(now + RETRY_ACTIVATION_US)
 
@@ -265,7 +261,8 @@ class VirtualHa:
     def reconfigure(self, settings: VirtualHaSettings, node: NodeSettings, now: Instant) -> Iterator[object]:
         """New settings of the same virtual router: nothing that did not change is touched."""
         before, self.settings, self.node = self.settings, settings, node
-        self._advertisements.clear()
+        self._router.reconfigure(settings, now)
+        self._frames.reconfigure(settings)
         self._registration.reconfigure(settings, node.mobile_node_keys, node.replay_window_us)
         host_part = ("accept_mode", "home_link", "is_owner")
         if self.link and any(getattr(before, name) != getattr(settings, name) for name in host_part):
@@ -278,14 +275,19 @@ class VirtualHa:
 
     # --- how the cores meet --------------------------------------------------------------------------------
 
+    @property
+    def _cores(self) -> list[Election | BcSync | Announcer | RouterAdvertiser]:
+        """Everything with a timer of its own, in the order in which timers that are due together are served."""
+        return [core for core in (self._election, self._sync, self._announcer, self._router) if core is not None]
+
     def _start(self, now: Instant) -> Iterator[object]:
         assert self.link
-        settings = self.settings
-        self._election = Election(settings, self.link.link_local)
+        settings, link = self.settings, self.link
+        self._election = Election(settings, link.link_local)
+        self._frames.attach(link.link_local)
         if self._sync:
-            self._sync.attach(self.link.link_local, self.link.mtu)
+            self._sync.attach(link.link_local, link.mtu)
         elif settings.mipv6_ha_mode:
-            link = self.link
             self._sync = BcSync(self.cache, settings, self.node.sync, link.link_local, link.mtu, self._numbers)
         hold = settings.mipv6_ha_mode and settings.is_owner and not self.drained
         priority = PriorityChanged(self.effective_priority)
@@ -299,7 +301,7 @@ class VirtualHa:
         self._role = (State.INITIALIZE, None)
 
     def _drive(self, effects: Iterable[object], now: Instant) -> Iterator[object]:
-        """Carry out what a core wants, then tell the synchronisation if the roles on the link changed."""
+        """Carry out what a core wants, then tell the others if the roles on the link changed."""
         for effect in effects:
             yield from self._apply(effect, now)
         role = (self.state, self.master)
@@ -309,24 +311,25 @@ class VirtualHa:
             self._role = role
             if self._sync:
                 yield from self._drive(self._sync.handle(RoleChanged(*role), now), now)
+        speaker = SpeakerChanged(speaks=self.serving and not self.leaving)
+        yield from self._announcer.handle(speaker, now)
+        yield from self._router.handle(speaker, now)
 
     def _apply(self, effect: object, now: Instant) -> Iterator[object]:
         """The table: what one core asks for, and who gets to hear of it."""
         vrid = self.settings.vrid
         match effect:
             case Advertise(priority=priority):
-                yield self._advertisement(priority)
+                yield self._frames.advertisement(priority)
             case BecomeMaster():
                 self.alarm = None
                 yield Activate(vrid)
-                self._announce_at = [now, Instant(now + ANNOUNCE_AGAIN_US)]  # after the advertisement
             case BecomeBackup(was_master=was_master) | BecomeInitialize(was_master=was_master):
-                self._announce_at = []
                 if was_master:
                     yield Deactivate(vrid)
             case SendSync(payload=payload):
                 self.counters["sync_sent"] += 1
-                yield self._vrrp_frame(payload)
+                yield self._frames.message(payload, virtual_mac=self.serving)
             case SyncCompleted():
                 yield from self._synchronised(now)
             case SyncTimedOut():
@@ -350,9 +353,7 @@ class VirtualHa:
         self.alarm = None
         self.counters["sync_completed"] += 1
         yield Report("info", "synchronised", self.settings.vrid, {"bindings": len(self.cache)})
-        if not self._ever_synced:
-            self._ever_synced = True
-            yield from self._compete(now)
+        yield from self._has_history(now)
         yield from self._take_back()
 
     def _has_history(self, now: Instant) -> Iterator[object]:
@@ -386,7 +387,8 @@ class VirtualHa:
     def _take_back(self) -> Iterator[object]:
         """An owner with the Master's bindings is Master as soon as they are in the kernel."""
         if self.settings.is_owner and self.state is State.BACKUP and self.synced and not self.drained:
-            yield self._confirm()
+            self._token += 1
+            yield ConfirmInstalled(self.settings.vrid, self._token)
 
     def _replicate(self, changed: list[Binding], removed: list[Binding], now: Instant) -> Iterator[object]:
         if self._sync:
@@ -395,27 +397,3 @@ class VirtualHa:
     def _flush(self, now: Instant) -> Iterator[object]:
         if self._sync and self.serving:
             yield from self._drive(self._sync.handle(FlushRequested(), now), now)
-
-    def _confirm(self) -> ConfirmInstalled:
-        self._token += 1
-        return ConfirmInstalled(self.settings.vrid, self._token)
-
-    # --- messages ------------------------------------------------------------------------------------------
-
-    def _advertisement(self, priority: int) -> SendFrame:
-        self.counters["adverts_sent"] += 1
-        payload = self._advertisements.get(priority)
-        if payload is None:
-            settings = self.settings
-            addresses = (settings.link_local, *settings.addresses)
-            payload = vrrp.encode(vrrp.Advertisement(settings.vrid, priority, settings.interval_us, addresses))
-            self._advertisements[priority] = payload
-        return self._vrrp_frame(payload, virtual_mac=True)
-
-    def _vrrp_frame(self, payload: bytes, virtual_mac: bool | None = None) -> SendFrame:
-        """Only a Master uses the virtual MAC: a Backup's request must not move the switch port to itself."""
-        assert self.link
-        packet = ipv6.Packet(self.link.link_local, ALL_VRRP_ROUTERS, vrrp.HOP_LIMIT, vrrp.NEXT_HEADER, payload)
-        octets = ipv6.encode(ipv6.with_checksum(packet, vrrp.CHECKSUM_OFFSET))
-        virtual_mac = self.serving if virtual_mac is None else virtual_mac
-        return SendFrame(self.settings.vrid, VRRP_MULTICAST_MAC, octets, virtual_mac)

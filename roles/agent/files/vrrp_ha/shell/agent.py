@@ -8,6 +8,7 @@ docs/reference/control-protocol.md says what the calls answer; calls.py turns th
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 from collections.abc import Iterator
@@ -252,4 +253,10 @@ def _make_node(configuration: Configuration, state: StateDirectory, journal: Jou
         journal.report("error", "bindings_not_restored", None, {"reason": str(error)})
     if restored:
         journal.report("info", "bindings_restored", None, {"bindings": sum(map(len, restored.values()))})
-    return Node(configuration.node, epoch=state.next_epoch(), restored=restored, drained=state.drained())
+    return Node(
+        configuration.node,
+        epoch=state.next_epoch(),
+        restored=restored,
+        drained=state.drained(),
+        rng=random.Random(),  # noqa: S311 - delays that need not be secret
+    )

@@ -14,7 +14,15 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
 
-from ..core.settings import HomeLink, Member, NodeSettings, SyncKey, SyncSettings, VirtualHaSettings
+from ..core.settings import (
+    HomeLink,
+    Member,
+    NodeSettings,
+    RouterAdvertisementSettings,
+    SyncKey,
+    SyncSettings,
+    VirtualHaSettings,
+)
 from ..core.types import CENTISECOND, SECOND
 from .fields import Fields, Problem, parse_json, suggestion
 from .keys import Keys, load_keys
@@ -181,6 +189,7 @@ def _virtual_ha(fields: Fields, host: str, keys: Keys, keys_file: str | None) ->
         accept_mode=fields.boolean("accept_mode", False),
         mipv6_ha_mode=mipv6_ha_mode,
         home_link=HomeLink(fields.choice("home_link", [mode.value for mode in HomeLink], HomeLink.ON_LINK.value)),
+        router_advertisements=_router_advertisements(fields, mipv6_ha_mode, prefix),
         maximum_lifetime_us=fields.integer("maximum_lifetime", 4, 262_140, 262_140) * SECOND,
         members=_members(fields, host, priority, link_local),
         sync_key=_sync_key(fields, mipv6_ha_mode, keys, keys_file),
@@ -237,6 +246,35 @@ def home_agents_anycast(prefix: IPv6Network) -> IPv6Address:
     if prefix.prefixlen == 64:
         identifier &= ~(1 << 57)
     return IPv6Address(int(prefix.network_address) | identifier)
+
+
+def _router_advertisements(
+    outer: Fields, mipv6_ha_mode: bool, prefix: IPv6Network | None
+) -> RouterAdvertisementSettings:
+    """RFC 4861 section 6.2.1. A virtual HA is a router for its mobile nodes, not by itself for hosts on the link."""
+    fields = outer.section("router_advertisements")
+    lifetime = fields.integer("router_lifetime", 0, 9000, 0 if mipv6_ha_mode else 1800)
+    maximum = fields.integer("maximum_interval", 4, 1800, 600)
+    minimum = fields.integer("minimum_interval", 3, 1350, max(3, maximum // 3))
+    if 4 * minimum > 3 * maximum:
+        message = f"{minimum} is more than three quarters of the maximum_interval, {maximum}"
+        fields.problem("minimum_interval", message, f"Use 3 to {3 * maximum // 4}, or leave it out.")
+    if 0 < lifetime < maximum:
+        message = f"{lifetime} is over before the next advertisement, which may take {maximum} seconds"
+        fields.problem("router_lifetime", message, "Use 0 (no default router) or at least the maximum_interval.")
+    autonomous = fields.boolean("autonomous", False)
+    if autonomous and prefix is not None and prefix.prefixlen != 64:
+        message = f"is true, but hosts make addresses of 64-bit prefixes only, and the prefix is {prefix}"
+        fields.problem("autonomous", message, "Leave it out.")
+    settings = RouterAdvertisementSettings(
+        enabled=fields.boolean("enabled", True),
+        router_lifetime_us=lifetime * SECOND,
+        maximum_interval_us=maximum * SECOND,
+        minimum_interval_us=minimum * SECOND,
+        autonomous=autonomous,
+    )
+    fields.close()
+    return settings
 
 
 def _members(fields: Fields, host: str, priority: int, link_local: IPv6Address) -> tuple[Member, ...]:

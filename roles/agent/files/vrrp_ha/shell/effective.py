@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ..core.settings import Member, SyncSettings, VirtualHaSettings
+from ..core.settings import Member, RouterAdvertisementSettings, SyncSettings, VirtualHaSettings
 from ..core.types import CENTISECOND, SECOND, text
 from .config import FORMAT, Configuration
 
@@ -63,11 +63,22 @@ def _virtual_ha(settings: VirtualHaSettings) -> dict[str, object]:
         "accept_mode": settings.accept_mode,
         "mipv6_ha_mode": settings.mipv6_ha_mode,
         "home_link": settings.home_link.value,
+        "router_advertisements": _router_advertisements(settings.router_advertisements),
         "maximum_lifetime": settings.maximum_lifetime_us // SECOND,
         "members": [_member(member) for member in settings.members],
         "sync_key": settings.sync_key.name if settings.sync_key else None,
         "insecure_sync": settings.mipv6_ha_mode and settings.sync_key is None,
         "insecure_bindings": settings.insecure_bindings,
+    }
+
+
+def _router_advertisements(settings: RouterAdvertisementSettings) -> dict[str, object]:
+    return {
+        "enabled": settings.enabled,
+        "router_lifetime": settings.router_lifetime_us // SECOND,
+        "maximum_interval": settings.maximum_interval_us // SECOND,
+        "minimum_interval": settings.minimum_interval_us // SECOND,
+        "autonomous": settings.autonomous,
     }
 
 

@@ -26,7 +26,7 @@ _PROTOCOL, _PACKET_TYPE, _INTERFACE, _VLAN_PRESENT = 0, 4, 8, 48
 # Where things are in a packet without extension headers.
 _NEXT_HEADER, _HOP_LIMIT, _DESTINATION, _UPPER = 6, 7, 24, 40
 _VRRP, _ICMPV6, _MOBILITY, _DESTINATION_OPTIONS, _HOP_BY_HOP = 112, 58, 135, 60, 0
-_NEIGHBOR_SOLICITATION, _DHAAD_REQUEST, _PREFIX_SOLICITATION = 135, 144, 146
+_ROUTER_SOLICITATION, _NEIGHBOR_SOLICITATION, _DHAAD_REQUEST, _PREFIX_SOLICITATION = 133, 135, 144, 146
 _VRRP_ADVERTISEMENT = 1
 _LOOPBACK_INDEX = 1
 
@@ -111,12 +111,14 @@ def advertisements() -> bytes:
 
 
 def home_link() -> bytes:
-    """Every other VRRP message, and multicast Neighbor Solicitations."""
+    """Every other VRRP message, and multicast Router and Neighbor Solicitations."""
     program = _received_here()
     program.if_equal(_VRRP, then="vrrp")
     program.if_equal(_ICMPV6, otherwise="drop")
     program.load_byte(_UPPER)
+    program.if_equal(_ROUTER_SOLICITATION, then="solicitation")
     program.if_equal(_NEIGHBOR_SOLICITATION, otherwise="drop")
+    program.label("solicitation")
     program.load_byte(_DESTINATION)
     program.if_equal(0xFF, then="accept", otherwise="drop")
     program.label("vrrp")
@@ -131,7 +133,7 @@ def home_link() -> bytes:
 
 
 def signalling(addresses: Iterable[Address]) -> bytes:
-    """Unicast to this host: mobility signalling to one of the addresses; Neighbor Solicitations to any."""
+    """Unicast to this host: mobility signalling to one of the addresses; Router and Neighbor Solicitations to any."""
     program = Program()
     program.load_ancillary(_PACKET_TYPE)
     program.if_equal(_PACKET_OTHERHOST, then="drop")
@@ -148,7 +150,9 @@ def signalling(addresses: Iterable[Address]) -> bytes:
     program.load_byte(_UPPER)
     program.if_equal(_DHAAD_REQUEST, then="to-us")
     program.if_equal(_PREFIX_SOLICITATION, then="to-us")
+    program.if_equal(_ROUTER_SOLICITATION, then="on-link")
     program.if_equal(_NEIGHBOR_SOLICITATION, otherwise="drop")
+    program.label("on-link")
     program.load_byte(_HOP_LIMIT)
     program.if_equal(255, otherwise="drop")
     program.result(accept=True)

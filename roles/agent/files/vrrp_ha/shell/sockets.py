@@ -29,6 +29,7 @@ _SO_RCVBUFFORCE = 33
 _SO_SNDBUFFORCE = 32
 _TC_PRIO_CONTROL = 7
 _ALL_VRRP_ROUTERS = socket.inet_pton(socket.AF_INET6, "ff02::12")
+_ALL_ROUTERS = socket.inet_pton(socket.AF_INET6, "ff02::2")  # Router Solicitations; the kernel's own only if it routes
 
 RECEIVE_BUFFER = 8 << 20
 SEND_BUFFER = 4 << 20
@@ -98,7 +99,7 @@ class HomeLinkSockets:
         return (self.interface, got[1][4], got[0]) if got else None
 
     def other(self) -> Received | None:
-        """The next binding cache message or Neighbor Solicitation."""
+        """The next binding cache message or multicast solicitation."""
         got = _receive(self.others)
         return (self.interface, got[1][4], got[0]) if got else None
 
@@ -143,10 +144,10 @@ class HomeLinkSockets:
         return sock
 
     def _join(self) -> socket.socket:
-        """Membership of ff02::12 by way of the IPv6 stack, which reports it by MLD to snooping switches."""
+        """Membership of groups by way of the IPv6 stack, which reports them by MLD to snooping switches."""
         sock = self._keep(socket.socket(socket.AF_INET6, socket.SOCK_DGRAM, 0))
-        group = _ALL_VRRP_ROUTERS + struct.pack("@I", self.index)
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, group)
+        for group in (_ALL_VRRP_ROUTERS, _ALL_ROUTERS):
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, group + struct.pack("@I", self.index))
         return sock
 
 

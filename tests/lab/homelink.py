@@ -14,6 +14,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import IPv6Address
+from itertools import pairwise
 from typing import Self
 
 from tests.lab import topology
@@ -68,6 +69,10 @@ class HomeLink:
             and message.at >= since
             and source in (None, message.source)
         ]
+
+    def longest_silence(self, vrid: int) -> float:
+        """Seconds between two advertisements for that VRID, whoever sent them, at most."""
+        return max(later.at - earlier.at for earlier, later in pairwise(self.adverts(vrid)))
 
     def _watch(self) -> None:
         while not self._stop.is_set():

@@ -5,8 +5,8 @@
 
 The first backups of one owner are spread so that the survivors' loads stay in proportion when it fails, and lie in
 another failure zone where there is one. The second backups do the same for the failure of owner and first backup
-together. Who comes after that hardly matters for load: they stay as they were, and new ones take turns. Drained HAs come
-last but for leaving ones. What was good in the previous plan is kept.
+together. Who comes after that hardly matters for load: they stay as they were, and new ones take turns. Drained HAs
+come last but for leaving ones. What was good in the previous plan is kept.
 """
 
 from __future__ import annotations

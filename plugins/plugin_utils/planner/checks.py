@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from .addresses import text_of
 from .model import LEAVING, HomeAgent, Link, Pin, Problem, natural
-from .numbers import text
 
 
 def problems_of(links: Mapping[str, Link], agents: Sequence[HomeAgent]) -> list[Problem]:
@@ -79,7 +79,7 @@ def _pins(link: Link, agents: Sequence[HomeAgent]) -> Iterable[Problem]:
             yield Problem(link.name, f"{pin.label()}: VRID {pin.vrid} is not among the link's", remedy)
         first, last = link.network
         if pin.address is not None and not first <= pin.address <= last:
-            message = f"{pin.label()}: address {text(pin.address)} is outside {link.prefix}"
+            message = f"{pin.label()}: address {text_of(pin.address)} is outside {link.prefix}"
             yield Problem(link.name, message, "pin an address of the prefix")
         if pin.name is not None and pin.name in link.retired:
             yield Problem(link.name, f"{pin.label()}: it is retired", "take it out of pins or out of retired")
@@ -99,6 +99,6 @@ def _twice(link: Link, what: str, values: Sequence[tuple[object, Pin]]) -> Itera
     seen: set[object] = set()
     for value, pin in values:
         if value is not None and value in seen:
-            shown = text(value) if what == "address" else value
+            shown = text_of(value) if what == "address" else value
             yield Problem(link.name, f"{pin.label()}: {what} {shown} is pinned twice", "take one of the pins out")
         seen.add(value)

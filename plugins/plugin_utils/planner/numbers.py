@@ -1,14 +1,14 @@
 # Copyright: the mip6.vrrp_ha developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names, VRIDs and addresses of the virtual HAs of one link: pinned ones, else those they have, else the lowest free."""
+"""Names, VRIDs and addresses of the virtual HAs of a link: pinned ones, else those they have, else the lowest free."""
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from .addresses import number_of, text_of
 from .model import Link, LinkPlan, Pin, Problem, natural
 
 
@@ -30,7 +30,8 @@ UNPINNED = Pin()
 def name_virtual_has(link: Link, agents: int, previous: LinkPlan | None) -> list[Numbered]:
     """Which virtual HAs the link has.
 
-    None of the previous plan goes because an HA has left: mobile nodes use its address. Some go when they are retired, or fewer are wanted.
+    None of the previous plan goes because an HA has left: mobile nodes use its address. Some go when they are retired,
+    or fewer are wanted.
     """
     known = {} if previous is None else previous.virtual_has
     by_vrid = {entry.vrid: name for name, entry in known.items()}
@@ -112,10 +113,10 @@ def number_addresses(link: Link, virtual_has: list[Numbered], previous: LinkPlan
     for entry in virtual_has:
         before = known.get(entry.name)
         if entry.pin.address is not None:
-            entry.address, entry.address_why = text(entry.pin.address), "it is pinned"
+            entry.address, entry.address_why = text_of(entry.pin.address), "it is pinned"
             continue
         if before is not None:
-            address = number(before.address)
+            address = number_of(before.address)
             if address in link.pool and address not in taken:
                 entry.address = before.address
                 taken.add(address)
@@ -126,19 +127,9 @@ def number_addresses(link: Link, virtual_has: list[Numbered], previous: LinkPlan
         waiting.append(entry)
     free = (address for address in link.pool if address not in taken)
     for entry, address in zip(waiting, free):
-        entry.address = text(address)
+        entry.address = text_of(address)
     missing = sum(1 for entry in waiting if not entry.address)
     if not missing:
         return []
     message = f"its addresses hold {len(link.pool)}, and {missing} more are needed for {len(virtual_has)} virtual HAs"
     return [Problem(link.name, message, "add to the link's addresses, or want fewer virtual HAs")]
-
-
-def text(address: int) -> str:
-    """An address as people write it (RFC 5952)."""
-    return str(ipaddress.IPv6Address(address))
-
-
-def number(address: str) -> int:
-    """An address as a number."""
-    return int(ipaddress.IPv6Address(address))

@@ -48,8 +48,8 @@ def shares_of(
 ) -> list[int]:
     """How many virtual HAs each HA shall own.
 
-    Counts for each HA: those that are pinned to it, those that are its now, those that have lost their owner and have it
-    as first backup.
+    Counts for each HA: those that are pinned to it, those that are its now, those that have lost their owner and have
+    it as first backup.
     """
     size = len(members)
     tie = [index - size * inherits[index] for index in range(size)]

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """VRRP priorities for an order of members: 255 for the owner, then from 200 downwards with room between them.
 
-The room lets an operator put a router of another make between two members. All backups' priorities lie within less than
-100 of each other as long as there are no more than 100 of them: an agent without a complete binding cache advertises 100
-less, and so loses against every one that has it.
+The room lets an operator put a router of another make between two members. All backups' priorities lie within less
+than 100 of each other as long as there are no more than 100 of them: an agent without a complete binding cache
+advertises 100 less, and so loses against every one that has it.
 """
 
 from __future__ import annotations

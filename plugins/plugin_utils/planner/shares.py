@@ -21,7 +21,7 @@ def apportion(
     """`total` things in proportion to `weights`, each sharer's part rounded down or up.
 
     Who has `at_least` more than its part keeps that, and the others share the rest. Rounding up goes to those who hold
-    so many already, then to those who are furthest below their part of it all, then by `tie`. Weight 0: just `at_least`.
+    so many already, then to those who are furthest below their part of it all, then by `tie`. Weight 0: `at_least`.
     """
     shares, lacking, left = _parts(total, weights, at_least)
     if left:

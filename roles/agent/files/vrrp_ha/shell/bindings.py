@@ -18,13 +18,14 @@ from . import forwarding, netlink
 from .netlink import Netlink
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
     from ..core.types import Address, Binding
     from .forwarding import BindingRoutes
     from .guard import Guard
 
-_CHUNK = 64  # bindings at a time: half a millisecond
+_CHUNK = 64  # bindings at a time: half a millisecond of the kernel's
+_MANY = 4096  # at a time where the kernel is not asked
 _OUT_OF_MEMORY = (errno.ENOMEM, errno.ENOBUFS)
 _GO_ON, _PAUSE = True, False
 
@@ -229,31 +230,29 @@ class Installer:
     def _compare_routes(self, table: BindingTable) -> Iterator[bool]:
         if table.routes is None:
             return
-        missing = dict(table.installed)
-        strays = []
+        installed, seen, strays = table.installed, set(), []
         with closing(Netlink(netlink.ROUTE)) as reader:
             for number, found in enumerate(forwarding.all_routes(reader, table.table)):
                 home = found.destination
-                right = found.index == table.routes.index and found.care_of is not None
-                if right and missing.get(home) == found.care_of:
-                    del missing[home]
-                elif home not in table.installed or not right:
-                    strays.append(found.request)
+                if found.care_of is None or found.device != table.routes.index or home not in installed:
+                    strays.append(found.removal())
+                elif installed[home] == found.care_of:
+                    seen.add(home)
                 if number % _CHUNK == _CHUNK - 1:
                     yield _GO_ON
         for part in _parts(strays):
             self._route.call(b"".join(part), ignore=(errno.ESRCH,))
             yield _GO_ON
+        missing = yield from self._not_in(seen, installed)
         yield from self._routes_again(table, missing)
-        self._note(table, "routes", missing, strays)
+        self._note(table, "routes", len(missing), len(strays))
 
     def _compare_bound(self, table: BindingTable) -> Iterator[bool]:
-        missing = {care_of + home for home, care_of in table.installed.items()}
-        strays = []
+        installed, seen, strays = table.installed, set(), []
         with closing(Netlink(netlink.NETFILTER)) as reader:
             for number, pair in enumerate(self._guard.bound(table.vrid, reader)):
-                if pair in missing:
-                    missing.discard(pair)
+                if installed.get(pair[16:]) == pair[:16]:
+                    seen.add(pair[16:])
                 else:
                     strays.append(pair)
                 if number % _CHUNK == _CHUNK - 1:
@@ -261,13 +260,24 @@ class Installer:
         for part in _parts(strays):
             yield from self._bind(table, part, [])
             yield _GO_ON
-        for part in _parts(list(missing)):
-            yield from self._bind(table, [], part)
-            yield _GO_ON
-        self._note(table, "source checks", missing, strays)
+        missing = yield from self._not_in(seen, installed)
+        yield from self._bound_again(table, missing)
+        self._note(table, "source checks", len(missing), len(strays))
 
-    def _note(self, table: BindingTable, what: str, missing: Iterable[bytes], strays: Iterable[bytes]) -> None:
-        for number, fault in ((len(list(missing)), "missing"), (len(list(strays)), "that belong to no binding")):
+    def _not_in(
+        self, seen: set[Address], installed: dict[Address, Address]
+    ) -> Generator[bool, None, dict[Address, Address]]:
+        missing: dict[Address, Address] = {}
+        if len(seen) < len(installed):
+            for number, (home, care_of) in enumerate(installed.items()):
+                if home not in seen:
+                    missing[home] = care_of
+                if number % _MANY == _MANY - 1:
+                    yield _GO_ON
+        return missing
+
+    def _note(self, table: BindingTable, what: str, missing: int, strays: int) -> None:
+        for number, fault in ((missing, "missing"), (strays, "that belong to no binding")):
             if number:
                 self._findings.append(f"vrid {table.vrid}: {number} {what} {fault}")
 

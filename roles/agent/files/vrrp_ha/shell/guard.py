@@ -16,12 +16,15 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
-from ..core.settings import VirtualHaSettings
-from ..core.types import Address
 from . import nftables as nft
 from .links import MACVLAN_PREFIX
 from .netlink import Netlink
+
+if TYPE_CHECKING:
+    from ..core.settings import VirtualHaSettings
+    from ..core.types import Address
 
 TABLE = "vrrp_ha"
 _PRIORITY_RAW = -300  # before connection tracking: what is dropped here costs nothing more

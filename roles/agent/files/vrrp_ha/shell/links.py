@@ -10,10 +10,13 @@ import struct
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from ..core.events import LinkDown, LinkUp
 from . import netlink
 from .netlink import Netlink, attributes, u32
+
+if TYPE_CHECKING:
+    from ..core.events import LinkDown, LinkUp
 
 MACVLAN_PREFIX = "vrrp6-"
 
@@ -195,6 +198,8 @@ class LinkMonitor:
 
 
 def _state(name: str, seen: _Seen | None) -> LinkUp | LinkDown:
+    from ..core.events import LinkDown, LinkUp  # here, because a clean-up has no use for it and no time
+
     if seen is None or not seen.link.up:
         return LinkDown(name)
     address = seen.choose()

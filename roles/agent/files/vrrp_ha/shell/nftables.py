@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 
 from . import netlink
@@ -272,7 +273,8 @@ class Table:
         """The keys of a set or map."""
         for found in self._read(filter_, _GET_ELEMENT, self._table + attribute_string(2, name)):
             for _, element in each_attribute(found.get(3, b"")):
-                yield attributes(attributes(element).get(1, b"")).get(1, b"")
+                # The key is the first attribute, and its value the only one in it. Parsing takes thrice as long.
+                yield element[8 : 4 + int.from_bytes(element[4:6], sys.byteorder)]
 
     def counters(self, filter_: Netlink) -> dict[str, int]:
         """Packets of every counter object."""

@@ -131,7 +131,7 @@ def _look_at_filter(guard: Guard) -> Iterator[tuple[Key, object]]:
 
 def look_at_decapsulation(route: Netlink, table: int) -> State:
     """The routes that end tunnels."""
-    return {decapsulation(found.destination): found.index for found in forwarding.all_routes(route, table)}
+    return {decapsulation(found.destination): found.device for found in forwarding.all_routes(route, table)}
 
 
 def _is_made(link: Link) -> bool:

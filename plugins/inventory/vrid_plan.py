@@ -100,7 +100,6 @@ links:
 import hashlib
 import json
 import os
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -109,6 +108,7 @@ from ansible.inventory.helpers import get_group_vars
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable
 from ansible.utils.vars import combine_vars
 from ansible.vars.plugins import get_vars_from_inventory_sources
+from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.plan_fleet import group_of
 from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.plan_inputs import (
     HOST_VARIABLES,
     Inputs,
@@ -117,7 +117,7 @@ from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.plan_inputs import (
 )
 from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.plan_lock import LockError, read_lock, write_lock
 from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.planner.changes import Change, successors
-from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.planner.model import LinkPlan, Plan, PlanError
+from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.planner.model import DRAINED, LinkPlan, Plan, PlanError
 from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.planner.plan import Planned, make_plan
 
 GROUP = "vrrp_ha"
@@ -230,12 +230,13 @@ class InventoryModule(BaseInventoryPlugin, Cacheable):
         self.inventory.set_variable(top, "vrrp_ha_plan_sources", sources)
         taken: dict[str, str] = {}
         for name, link in outcome.planned.plan.links.items():
-            group = f"{GROUP}_link_" + re.sub(r"\W", "_", name)
+            group = group_of(name)
             if taken.setdefault(group, name) != name:
                 raise AnsibleParserError(f"links {taken[group]} and {name} are both group {group}; rename one")
             self.inventory.add_group(group)
             self.inventory.add_child(top, group)
-            self.inventory.set_variable(group, "vrrp_ha_plan", outcome.document(name))
+            drained = [agent.name for agent in inputs.agents if agent.link == name and agent.service == DRAINED]
+            self.inventory.set_variable(group, "vrrp_ha_plan", {**outcome.document(name), "drained": drained})
             for host in link.hosts:
                 self.inventory.add_child(group, host)
             self._hand_out_link(outcome.accepted(name), link, inputs)

@@ -1,0 +1,34 @@
+# Copyright: the mip6.vrrp_ha developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Filters that show virtual HAs: as data, as an aligned table, as Markdown. Their documentation: plan_*.yml."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils import plan_report
+
+
+def _filter(show: Callable[..., Any]) -> Callable[..., Any]:
+    def apply(virtual_has: Any, drained: Any = ()) -> Any:
+        try:
+            return show(virtual_has, {str(host) for host in drained})
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            message = f"needs virtual HAs as in vrrp_ha_virtual_has, with vrid and priorities: {error!r}"
+            raise AnsibleFilterError(message) from error
+
+    return apply
+
+
+class FilterModule:
+    """The filters by name."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {
+            "plan_data": _filter(plan_report.plan_data),
+            "plan_table": _filter(plan_report.plan_table),
+            "plan_markdown": _filter(plan_report.plan_markdown),
+        }

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """When a new Master announces the virtual addresses to its neighbours (RFC 9568 sections 6.4.1 and 6.4.2).
 
-At once after the advertisement that takes over, and once more for switches and neighbours that missed it.
+At once after the advertisement that takes over; a moment later, since a frame that the former Master had under way has
+perhaps moved the switch's port back to it; and once more for switches and neighbours that missed it.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from . import neighbours
 from .events import TimerFired
 from .router_advertiser import SpeakerChanged
 from .settings import VirtualHaSettings
-from .types import SECOND, Instant
+from .types import MILLISECOND, SECOND, Instant
 
-ANNOUNCE_AGAIN_US = 1 * SECOND
+ANNOUNCE_AFTER_US = (0, 2 * MILLISECOND, 20 * MILLISECOND, 1 * SECOND)
 
 
 class Announcer:
@@ -29,7 +30,7 @@ class Announcer:
         match event:
             case SpeakerChanged(speaks=speaks) if speaks is not self._speaks:
                 self._speaks = speaks
-                self._due = [now, Instant(now + ANNOUNCE_AGAIN_US)] if speaks else []
+                self._due = [Instant(now + delay) for delay in ANNOUNCE_AFTER_US] if speaks else []
             case TimerFired() if self._due and self._due[0] <= now:
                 del self._due[0]
                 return list(neighbours.announcements(self._settings))

@@ -14,7 +14,7 @@ import secrets
 from pathlib import Path
 
 from tests.lab import topology
-from tests.lab.places import CHECKOUT, RUN, VENV, WHEELS, run
+from tests.lab.places import CHECKOUT, RUN, VENV, run
 
 SSH = RUN / "ssh"
 SSH_CONFIG = SSH / "config"
@@ -86,7 +86,6 @@ def _key_pair(path: Path) -> None:
 
 def _new_keys() -> dict[str, object]:
     return {
-        "vrrp_ha_wheels": str(WHEELS),
         "vrrp_ha_sync_keys": [{"name": "fleet", "key_id": 1, "key": secrets.token_hex(32)}],
         "vrrp_ha_mobile_node_keys": [
             {"spi": spi(vrid), "key": secrets.token_hex(20), "home_addresses": prefix}

@@ -22,10 +22,7 @@ INSTANCE = os.environ.get("VRRP_HA_LAB", "")
 
 CACHE = Path(os.environ.get("VRRP_HA_LAB_CACHE", "/var/cache/vrrp-ha-lab"))
 RUN = Path(os.environ.get("VRRP_HA_LAB_RUN", f"/run/vrrp-ha-lab{INSTANCE and '-'}{INSTANCE}"))
-VENV = Path(os.environ.get("VRRP_HA_VENV", CHECKOUT / ".cache" / "venv"))
-WHEELS = CHECKOUT / ".cache" / "wheels"
-"""What the agent needs beside Python, for hosts without internet; tests/setup puts it there."""
-
+VENV = Path(os.environ.get("VRRP_HA_VENV") or CHECKOUT / ".cache" / "venv")
 SUITE = os.environ.get("VRRP_HA_LAB_SUITE", "bookworm")
 
 

@@ -6,7 +6,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.unit.core.registering import CARE_OF, HOME, KEYS, VIRTUAL_HA, WALL, update
+from tests.unit.core.nodes import (
+    INTERVAL,
+    UP,
+    Story,
+    advertised,
+    at,
+    master,
+    of,
+    settings,
+    virtual_ha,
+    vrrp_types,
+)
+from tests.unit.core.registering import CARE_OF, HOME, VIRTUAL_HA, update
 from vrrp_ha.core.effects import (
     Activate,
     ConfirmInstalled,
@@ -23,99 +35,12 @@ from vrrp_ha.core.events import (
     DrainRequested,
     EffectFailed,
     LinkDown,
-    LinkUp,
-    PacketReceived,
     Reconfigured,
     StopRequested,
-    TimerFired,
     UndrainRequested,
 )
-from vrrp_ha.core.node import Node
-from vrrp_ha.core.settings import NodeSettings, SyncKey, VirtualHaSettings
-from vrrp_ha.core.types import ALL_VRRP_ROUTERS, SECOND, UNSPECIFIED, Instant, packed
-from vrrp_ha.wire import bc_sync, icmpv6, ipv6, vrrp
-from vrrp_ha.wire.icmpv6 import NeighbourAdvertisement, NeighbourSolicitation, RouterSolicitation
-
-HERE = packed("fe80::5")
-PEER = packed("fe80::9")
-ALL_ROUTERS = packed("ff02::2")
-PEER_MAC = bytes.fromhex("020000000009")
-FLEET_KEY = SyncKey("fleet", 1, bytes(range(32)))
-INTERVAL = 100_000
-UP = LinkUp("eth1", HERE, bytes.fromhex("020000000005"), 1500)
-
-
-def at(seconds: float) -> Instant:
-    return Instant(round(seconds * SECOND))
-
-
-def virtual_ha(**changes) -> VirtualHaSettings:
-    return replace(VIRTUAL_HA, interval_us=INTERVAL, sync_key=FLEET_KEY, **changes)
-
-
-def settings(*virtual_has: VirtualHaSettings) -> NodeSettings:
-    return NodeSettings("ha1", virtual_has, KEYS)
-
-
-class Story:
-    """A node with its effects collected, and a peer that it hears on the link."""
-
-    def __init__(self, *virtual_has: VirtualHaSettings, **state) -> None:
-        self.node = Node(settings(*virtual_has), epoch=1, **state)
-        self.counter = 1 << 40
-
-    def happens(self, event, seconds: float) -> list:
-        return self.node.handle(event, at(seconds))
-
-    def runs_until(self, seconds: float) -> list:
-        """Every timer until then, and what it made the node want."""
-        effects = []
-        while (due := self.node.deadline()) is not None and due <= at(seconds):
-            effects += self.node.handle(TimerFired(), due)
-        return effects
-
-    def hears(self, payload: bytes, seconds: float, next_header: int = 112, offset: int = 6) -> list:
-        packet = ipv6.Packet(PEER, ALL_VRRP_ROUTERS, 255, next_header, payload)
-        return self.receives(ipv6.encode(ipv6.with_checksum(packet, offset)), seconds)
-
-    def receives(self, octets: bytes, seconds: float) -> list:
-        return self.happens(PacketReceived("eth1", PEER_MAC, octets, WALL + round(seconds * SECOND)), seconds)
-
-    def hears_advert(self, priority: int, seconds: float, vrid: int = 51) -> list:
-        ours = next(v for v in self.node.settings.virtual_has if v.vrid == vrid)
-        addresses = (ours.link_local, *ours.addresses)
-        return self.hears(vrrp.encode(vrrp.Advertisement(vrid, priority, INTERVAL, addresses)), seconds)
-
-    def hears_sync(self, message, seconds: float) -> list:
-        self.counter += 1
-        body = bc_sync.encode(message, self.node.settings.sync)
-        return self.hears(bc_sync.sign(body, PEER, FLEET_KEY.key_id, FLEET_KEY.key, self.counter), seconds)
-
-    def state(self, vrid: int = 51) -> dict:
-        return next(v for v in self.node.status(at(0))["virtual_has"] if v["vrid"] == vrid)
-
-
-def of(effects: list, kind: type) -> list:
-    return [effect for effect in effects if isinstance(effect, kind)]
-
-
-def vrrp_types(effects: list) -> list[int]:
-    packets = [ipv6.decode(frame.packet) for frame in of(effects, SendFrame)]
-    return [p.payload[0] & 0xF for p in packets if p.next_header == 112]
-
-
-def advertised(effects: list) -> list[int]:
-    packets = [ipv6.decode(frame.packet) for frame in of(effects, SendFrame)]
-    return [p.payload[2] for p in packets if p.next_header == 112 and p.payload[0] & 0xF == vrrp.ADVERTISEMENT]
-
-
-def master(*extra: VirtualHaSettings, **changes) -> Story:
-    """Alone on the link, Master since it heard nobody."""
-    story = Story(virtual_ha(**changes), *extra)
-    story.happens(UP, 0)
-    story.runs_until(0.95)
-    assert story.state()["state"] == "master"
-    return story
+from vrrp_ha.core.types import SECOND, packed
+from vrrp_ha.wire import bc_sync, ipv6, vrrp
 
 
 def test_returning_owner_says_nothing_but_a_request_until_its_bindings_are_in_the_kernel():
@@ -195,114 +120,6 @@ def test_backup_does_not_answer_binding_updates():
     story.happens(UP, 0)
     assert story.receives(update(), 0.01) == []
     assert story.state()["counters"]["dropped.not_master"] == 1
-
-
-def solicit(target: bytes) -> bytes:
-    payload = icmpv6.encode(NeighbourSolicitation(target))
-    packet = ipv6.Packet(PEER, packed("ff02::1:ff00:1001"), 255, 58, payload)
-    return ipv6.encode(ipv6.with_checksum(packet, icmpv6.CHECKSUM_OFFSET))
-
-
-def test_master_answers_for_bound_home_addresses_only():
-    story = master(priority=200)
-    assert story.receives(solicit(HOME), 1.0) == []
-    story.receives(update(seconds=1.1), 1.1)
-    (frame,) = story.receives(solicit(HOME), 1.2)
-    answer = icmpv6.decode(ipv6.decode(frame.packet).payload)
-    assert isinstance(answer, NeighbourAdvertisement)
-    assert (answer.target, answer.router, answer.solicited) == (HOME, False, True)
-    assert frame.destination_mac == PEER_MAC
-
-
-def test_backup_does_not_answer_for_home_addresses():
-    story = master(priority=200)
-    story.receives(update(seconds=1.1), 1.1)
-    story.hears_advert(210, 1.15)
-    assert story.receives(solicit(HOME), 1.2) == []
-
-
-LINK_LOCAL_HOME = packed("fe80::1001")
-
-
-def test_master_answers_for_the_link_local_address_of_a_node_that_asked_for_it():
-    story = master(priority=200)
-    story.receives(update(seconds=1.0, flags="AH"), 1.0)
-    assert story.receives(solicit(LINK_LOCAL_HOME), 1.1) == []
-    story.receives(update(seconds=1.2, sequence=2, flags="AHL"), 1.2)
-    (frame,) = story.receives(solicit(LINK_LOCAL_HOME), 1.3)
-    assert icmpv6.decode(ipv6.decode(frame.packet).payload).target == LINK_LOCAL_HOME
-    assert story.receives(solicit(packed("fe80::1002")), 1.3) == []
-
-
-def test_a_mobile_node_does_not_get_the_address_of_a_router():
-    story = master(priority=200)
-    for number, address in enumerate((VIRTUAL_HA.link_local, HERE), 2):
-        home = VIRTUAL_HA.prefix[:8] + address[8:]
-        story.receives(update(home=home, sequence=number, seconds=number, flags="AHL"), number)
-        assert home in story.node.bindings(51)
-        assert story.receives(solicit(address), number) == []
-
-
-def solicit_router(destination: bytes = ALL_ROUTERS, source: bytes = PEER, options: tuple = ()) -> bytes:
-    payload = icmpv6.encode(RouterSolicitation(options))
-    return ipv6.encode(ipv6.with_checksum(ipv6.Packet(source, destination, 255, 58, payload), icmpv6.CHECKSUM_OFFSET))
-
-
-def router_advertisements(effects: list) -> list[int]:
-    """The VRIDs that they are of."""
-    packets = [(frame.vrid, ipv6.decode(frame.packet)) for frame in of(effects, SendFrame)]
-    return [vrid for vrid, p in packets if p.next_header == 58 and p.payload[0] == 134]
-
-
-def test_new_master_advertises_itself_as_a_router_soon():
-    story = Story(virtual_ha())
-    story.happens(UP, 0)
-    assert router_advertisements(story.runs_until(0.3)) == []
-    assert router_advertisements(story.runs_until(0.9)) == [51]
-    assert story.state()["counters"]["router_advertisements_sent"] == 1
-
-
-def test_every_master_of_the_link_answers_a_router_solicitation_or_the_one_that_is_asked():
-    other = virtual_ha(vrid=52, addresses=(packed("2001:db8:1::52"),), link_local=packed("fe80::5eff:fe00:234"))
-    story = master(other)
-    story.runs_until(40)
-    story.receives(solicit_router(), 40)
-    assert sorted(router_advertisements(story.runs_until(40.6))) == [51, 52]
-    story.receives(solicit_router(other.link_local), 50)
-    story.receives(solicit_router(HERE), 50)
-    assert router_advertisements(story.runs_until(50.6)) == [52]
-
-
-def test_backup_does_not_answer_router_solicitations():
-    story = Story(virtual_ha(priority=200))
-    story.happens(UP, 0)
-    story.hears_advert(250, 0.1)
-    said = story.receives(solicit_router(), 0.11) + story.runs_until(0.4)
-    assert router_advertisements(said) == []
-    assert story.state()["counters"]["router_solicitations_received"] == 1
-
-
-def test_master_that_handed_over_says_nothing_more_as_a_router():
-    story = master(priority=200)
-    story.runs_until(40)
-    story.happens(DrainRequested((51,)), 40)
-    assert story.state()["leaving"]
-    story.receives(solicit_router(), 40.01)
-    story.hears_advert(150, 40.05)
-    assert story.state()["state"] == "backup"
-    story.receives(solicit_router(), 40.1)
-    assert router_advertisements(story.runs_until(40.3)) == []
-
-
-def test_invalid_router_solicitations_are_dropped():
-    story = master(priority=200)
-    story.runs_until(40)
-    link_layer = (icmpv6.source_link_layer(PEER_MAC),)
-    story.receives(solicit_router(source=UNSPECIFIED, options=link_layer), 40)
-    assert router_advertisements(story.runs_until(41)) == []
-    assert story.node.status(at(41))["counters"] == {"dropped.source_link_layer": 1}
-    story.receives(solicit_router(source=UNSPECIFIED), 41)
-    assert router_advertisements(story.runs_until(42)) == [51]
 
 
 def test_drained_master_forwards_until_its_successor_is_heard():

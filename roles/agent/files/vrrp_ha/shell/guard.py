@@ -73,7 +73,7 @@ class Guard:
         self._filter = filter_
         self._table = nft.Table(TABLE)
         self._vhas: dict[int, VirtualHaSettings] = {}
-        self._expected: list[tuple[str, int, bytes]] = []
+        self._expected: dict[str, list[tuple[int, bytes]]] = {}
         self._comment = ""
 
     # --- the whole table -----------------------------------------------------------------------------------
@@ -132,7 +132,9 @@ class Guard:
         """Make or change a virtual router's chain; its bound set stays as it is."""
         self._send(*self._objects(vha), *self._flush(vha.vrid), *self._rules(vha))
         self._vhas[vha.vrid] = vha
-        self._remember()
+        for chain in (_chain(vha.vrid), _limit_chain(vha.vrid)):
+            self._expected.pop(chain, None)
+            self._expected.update(self._table.rules(self._filter, chain))
 
     def tear_down(self, vrid: int) -> None:
         """Remove an inactive virtual router's chain and set."""
@@ -143,7 +145,8 @@ class Guard:
                 *(self._table.delete_chain(chain) for chain in chains),
                 self._table.delete_set(bound_set(vrid)),
             )
-            self._remember()
+            for chain in chains:
+                self._expected.pop(chain, None)
 
     def _objects(self, vha: VirtualHaSettings) -> Iterator[bytes]:
         yield self._table.hash_set(bound_set(vha.vrid), nft.TYPE_ADDRESS_PAIR, 32)

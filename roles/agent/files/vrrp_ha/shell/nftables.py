@@ -253,12 +253,14 @@ class Table:
                 return _text(data[2 : 2 + data[1]])
         return None
 
-    def rules(self, filter_: Netlink) -> list[tuple[str, int, bytes]]:
-        """Chain, handle and expressions of every rule, in order."""
-        return [
-            (_text(found[2]), int.from_bytes(found[3], "big"), found.get(4, b""))
-            for found in self._dump(filter_, _GET_RULE, self._table)
-        ]
+    def rules(self, filter_: Netlink, chain: str | None = None) -> dict[str, list[tuple[int, bytes]]]:
+        """Handle and expressions of every rule, in order, by chain; of all chains or of one."""
+        where = self._table if chain is None else self._table + attribute_string(2, chain)
+        by_chain: dict[str, list[tuple[int, bytes]]] = {}
+        for found in self._dump(filter_, _GET_RULE, where):
+            rule = int.from_bytes(found[3], "big"), found.get(4, b"")
+            by_chain.setdefault(_text(found[2]), []).append(rule)
+        return by_chain
 
     def chains(self, filter_: Netlink) -> set[tuple[str, bytes, bytes]]:
         """Name, hook and policy of every chain."""

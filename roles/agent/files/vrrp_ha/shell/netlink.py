@@ -156,6 +156,17 @@ class Netlink:
             if failure.error not in ignore:
                 raise failure.exception()
 
+    def get(self, kind: int, body: bytes) -> bytes | None:
+        """The body of the one object that is asked for; None when there is no such thing."""
+        self._socket.send(message(kind, 0, body))
+        answer = None
+        for reply, flags, content in self._queued():
+            if reply != _ERROR:
+                answer = content
+            elif (number := _error_number(content)) not in (0, errno.ENODEV, errno.ENOENT):
+                raise NetlinkError(number, _explanation(content, flags) or os.strerror(number))
+        return answer
+
     def dump(self, kind: int, body: bytes) -> Iterator[bytes]:
         """The bodies of what the kernel lists. Read it to the end before the next request."""
         self._socket.send(message(kind, DUMP, body))

@@ -41,7 +41,7 @@ class ActionModule(ActionBase):
         task_vars = task_vars or {}
         _spec, arguments = self.validate_argument_spec(AGENT)
         arguments = without_none(arguments)
-        call = {name: arguments[name] for name in ("state", "restart", "timeout", "python")}
+        call = {name: arguments[name] for name in ("state", "restart", "moves", "timeout", "python")}
         try:
             if arguments["state"] == "present":
                 result = self._present(call, arguments, task_vars)

@@ -300,11 +300,9 @@ class _Outcome:
 def _planned(inputs: Inputs, locked: Plan | None) -> Planned:
     """The plan; mistakes in what was written come together with what cannot be planned."""
     problems = list(inputs.problems)
-    broken = {problem.link for problem in problems}
     planned = None
     try:
-        links = [link for link in inputs.links.values() if link.name not in broken]
-        planned = make_plan(links, [agent for agent in inputs.agents if agent.link not in broken], locked)
+        planned = make_plan(inputs.links.values(), inputs.plannable(), locked)
     except PlanError as error:
         problems += error.problems
     if problems or planned is None:

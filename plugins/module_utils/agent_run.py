@@ -14,6 +14,7 @@ from .control import ControlError, Deadline
 from .deployment import Desired, Observed, Step, Worker, defer, diff, needs_check, plan, removal
 from .health import masters_of, unhealthy
 from .host import HostError
+from .moves import moves, refusal
 
 CONTROL_SOCKET = "/run/vrrp-ha/control.sock"
 
@@ -44,6 +45,9 @@ def _present(module, host, control_client):
 
     control = control_client(desired.config.get("control_socket", CONTROL_SOCKET))
     observed = Observed(host, _status(control))
+    moved = moves(observed.config, desired.config, observed.status) if module.params["moves"] == "refuse" else []
+    if moved:
+        raise HostError(refusal(moved))
     steps = plan(observed, desired)
     deferred = []
     if module.params["restart"] == "deferred":

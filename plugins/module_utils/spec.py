@@ -78,6 +78,7 @@ AGENT = dict(
     sync_keys=dict(type="list", elements="dict", options=SYNC_KEY, no_log=False),
     mobile_node_keys=dict(type="list", elements="dict", options=MOBILE_NODE_KEY, no_log=False),
     restart=dict(type="str", choices=["now", "deferred"], default="now"),
+    moves=dict(type="str", choices=["refuse", "accept"], default="refuse"),
     timeout=dict(type="float", default=30.0),
     python=dict(type="path", default="/usr/bin/python3"),
     wheels=dict(type="path"),

@@ -173,6 +173,15 @@ options:
     type: str
     choices: [now, deferred]
     default: now
+  moves:
+    description:
+      - Whether to go on when the change would move a service that mobile nodes are using at this moment. That is when
+        the host is Master of a virtual HA and is to own it no more, or to have it no more or under another VRID or
+        address; or when it is to own one whose Master is another.
+      - V(refuse) changes nothing on the host then, and says how to move it safely first.
+    type: str
+    choices: [refuse, accept]
+    default: refuse
   timeout:
     description:
       - Seconds to wait for the agent to be healthy. V(0) does not wait.

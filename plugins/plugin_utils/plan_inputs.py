@@ -66,6 +66,11 @@ class Inputs:
     link_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     interfaces: dict[str, str] = field(default_factory=dict)
     link_locals: dict[str, str] = field(default_factory=dict)
+    unreadable: set[str] = field(default_factory=set)
+
+    def plannable(self) -> list[HomeAgent]:
+        """All hosts but those of links whose definition could not be read: that is a problem already."""
+        return [agent for agent in self.agents if agent.link not in self.unreadable]
 
 
 def read_inputs(
@@ -83,8 +88,17 @@ def read_inputs(
         else:
             raw[name] = _merged(defaults, given)
             _LinkReader(name, raw[name], inputs).read()
+        if name not in inputs.links:
+            inputs.unreadable.add(name)
     for name, variables in hosts.items():
         _read_host(name, variables, raw, inputs)
+    without: dict[str, list[str]] = {}
+    for agent in inputs.agents:
+        if agent.link in inputs.links and agent.name not in inputs.interfaces:
+            without.setdefault(agent.link, []).append(agent.name)
+    for name, names in without.items():
+        message = f"interface: is missing, and {', '.join(names)} have no vrrp_ha_interface"
+        inputs.problems.append(Problem(name, message, "set the link's interface, or theirs"))
     _tell_apart(inputs, {name for name, variables in hosts.items() if variables.get("vrrp_ha_id")})
     return inputs
 
@@ -239,8 +253,6 @@ def _read_host(name: str, variables: Mapping[str, Any], links: Mapping[str, Mapp
     interface = variables.get("vrrp_ha_interface") or links.get(link, {}).get("interface")
     if interface:
         inputs.interfaces[name] = str(interface)
-    elif link in links:
-        problem("it is not known which interface is on the link", "set the link's interface or vrrp_ha_interface")
     address = variables.get("vrrp_ha_link_local_address")
     if address:
         inputs.link_locals[name] = str(address)

@@ -46,7 +46,7 @@ class Place:
 
         return Client(agent.path)
 
-    def call(self, check_mode=False, archive=True, state="present", restart="now", timeout=0.3):
+    def call(self, check_mode=False, archive=True, state="present", restart="now", moves="refuse", timeout=0.3):
         desired = dict(
             release=self.release,
             config=self.config,
@@ -57,7 +57,9 @@ class Place:
         prepared = dict(desired=desired, keys=self.keys, archive=None, archive_digest=None)
         if archive:
             prepared.update(archive=self.archive, archive_digest=self.archive_digest)
-        module = self.fake.Module(check_mode, state=state, restart=restart, timeout=timeout, prepared=prepared)
+        module = self.fake.Module(
+            check_mode, state=state, restart=restart, moves=moves, timeout=timeout, prepared=prepared
+        )
         with pytest.raises(self.fake.Exit) as caught:
             run(module, self.system.host(), self.client)
         assert caught.value.result.pop("invocation")["module_args"] == {"state": state}
@@ -255,6 +257,27 @@ def test_an_old_agent_that_refuses_a_reload_is_restarted_later_all_the_same(plac
     place.release = "release2"
     assert place.call(restart="deferred")["restart_pending"] is True
     assert json.loads(place.text(paths.CONFIG))["new_setting"] == 1
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_a_master_that_is_to_own_its_virtual_ha_no_more_changes_nothing(place, check_mode):
+    place.config["virtual_has"][0]["priority"] = 255
+    place.deploy()
+    place.agent.status["virtual_has"] = [place.fake.virtual_ha(state="master")]
+    before = place.text(paths.CONFIG)
+    place.config = {"format": 1, "host": "ha2", "virtual_has": [{"vrid": 51, "priority": 200}]}
+    result = place.call(check_mode, archive=False)
+    assert "VRID 51" in result["msg"]
+    assert "mip6.vrrp_ha.failover -e vrid=51" in result["msg"]
+    assert place.text(paths.CONFIG) == before
+
+
+def test_a_move_goes_on_when_it_is_accepted(place):
+    place.config["virtual_has"][0]["priority"] = 255
+    place.deploy()
+    place.agent.status["virtual_has"] = [place.fake.virtual_ha(state="master")]
+    place.config = {"format": 1, "host": "ha2", "virtual_has": [{"vrid": 51, "priority": 200}]}
+    assert place.call(archive=False, moves="accept")["changed"] is True
 
 
 def test_two_releases_are_kept(place):

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from fractions import Fraction
 
+from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.planner.addresses import number_of
 from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.planner.model import (
     ACTIVE,
     HomeAgent,
@@ -15,12 +16,11 @@ from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.planner.model import 
     Plan,
     Pool,
 )
-from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.planner.numbers import number
 from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.planner.plan import Planned, make_plan
 from hypothesis import strategies as st
 
 PREFIX = "2001:db8:1::/64"
-FIRST = number("2001:db8:1::")
+FIRST = number_of("2001:db8:1::")
 
 
 def link(name="berlin", **wanted) -> Link:

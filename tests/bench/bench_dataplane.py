@@ -41,10 +41,7 @@ def drained(plane: DataPlane) -> tuple[float, float, int]:
 def kernel_memory() -> int:
     """kB of the kernel's own."""
     lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-    return (
-        sum(int(lines[key].split()[0]) for key in ("Slab", "Percpu", "KernelStack", "PageTables", "VmallocUsed"))
-        // 1024
-    )
+    return sum(int(lines[key].split()[0]) for key in ("Slab", "Percpu", "VmallocUsed"))
 
 
 def resident() -> int:

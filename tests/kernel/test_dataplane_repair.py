@@ -330,3 +330,37 @@ def test_capabilities_for_the_network_alone_are_enough(link):
                 traceback.print_exc()
                 os._exit(status)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.parametrize("active", [True, False])
+def test_settings_that_somebody_writes_for_all_devices_are_set_back_at_once(link, active):
+    """`sysctl --system` with all.ignore_routes_with_linkdown would open or close every gate."""
+    gate = "net.ipv6.conf.mip6-51.ignore_routes_with_linkdown"
+    right, wrong = ("0", "1") if active else ("1", "0")
+    with link.dataplane(link.ha1) as plane:
+        plane.set_up(settings())
+        if active:
+            plane.activate(51)
+        settle(plane)
+        link.ha1.run("sysctl", "-qw", f"net.ipv6.conf.all.ignore_routes_with_linkdown={wrong}")
+        assert link.ha1.sysctl(gate) == wrong
+        assert plane.pending
+        settle(plane)
+        assert link.ha1.sysctl(gate) == right
+        assert any("set back" in text for text in plane.reconcile())
+        assert plane.reconcile() == []
+        if active:
+            link.ha1.run("sysctl", "-qw", "net.ipv6.conf.all.forwarding=0")
+            settle(plane)
+            assert link.ha1.sysctl("net.ipv6.conf.all.forwarding") == "1"
+
+
+def test_opening_and_closing_our_own_gate_is_no_reason_to_do_anything(link):
+    with link.dataplane(link.ha1) as plane:
+        plane.set_up(settings())
+        for _ in range(3):
+            plane.activate(51)
+            plane.deactivate(51)
+        settle(plane)
+        assert not plane.pending
+        assert plane.reconcile() == []

@@ -109,8 +109,12 @@ class Installer:
         """Nothing is to be done any more."""
         self._queue.clear()
 
+    def note(self, finding: str) -> None:
+        """Something was mended."""
+        self._findings.append(finding)
+
     def findings(self) -> list[str]:
-        """What comparisons have mended since the last call."""
+        """What was mended since the last call."""
         found, self._findings = self._findings, []
         return found
 

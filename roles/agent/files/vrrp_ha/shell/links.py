@@ -107,11 +107,6 @@ def all_addresses(route: Netlink) -> Iterator[tuple[int, bytes, int]]:
         yield _parse_address(body)
 
 
-def has_tentative(route: Netlink, indexes: Iterable[int]) -> bool:
-    """Whether the kernel has not come to some address of these interfaces yet."""
-    return any([index in indexes and flags & _IFA_F_TENTATIVE for index, _, flags in all_addresses(route)])
-
-
 def _parse_address(body: bytes) -> tuple[int, bytes, int]:
     _, _, flags, _, index = IFADDR.unpack_from(body)
     found = attributes(body, IFADDR.size)

@@ -15,6 +15,7 @@ from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.plan_fleet import (
     FleetPlanError,
     Source,
     collect,
+    procedure,
     virtual_has_shown,
 )
 from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.plan_lock import LockError, write_lock
@@ -54,6 +55,7 @@ class ActionModule(ActionBase):
             changed=bool(changed),
             changes=[change["line"] for change in changes],
             moves=[change["line"] for change in changes if change["moves"]],
+            procedure=procedure(changes),
             links=[link for source, _before, plan in texts for link in _shown(source, plan)],
             locks=[source.lock for source in sources],
             diff=[

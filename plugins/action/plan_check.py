@@ -15,7 +15,8 @@ from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.plan_fleet import (
     FleetPlanError,
     accepting,
     collect,
-    refusal,
+    not_accepted,
+    procedure,
 )
 
 PLANS = ("vrid_plan.yml", "vrid_plan.yaml")
@@ -45,16 +46,15 @@ class ActionModule(ActionBase):
                 f"{', '.join(unread)} could not be read, so there is no plan to bring the hosts to; the reasons are in "
                 "the warnings at the top of this output, or from: ansible-inventory --graph"
             )
-        lines = refusal(sources, task_vars["ansible_play_hosts_all"], task_vars["groups"])
-        result.update(changed=False, changes=lines)
-        if lines:
+        changes = not_accepted(sources, task_vars["ansible_play_hosts_all"], task_vars["groups"])
+        result.update(changed=False, changes=[change["line"] for change in changes])
+        if changes:
             locks = ", ".join(source.lock for source in sources)
-            differences = "\n".join(f"- {line}" for line in lines)
-            result.update(
-                failed=True,
-                msg=f"the inventory asks for another plan than was accepted in {locks}:\n{differences}\n"
-                f"Look at it and accept it with: {accepting(inventory)}",
-            )
+            lines = [f"the inventory asks for another plan than was accepted in {locks}:"]
+            lines += [f"- {change['line']}" for change in changes]
+            lines += procedure(changes)
+            lines.append(f"Look at it and accept it with: {accepting(inventory)}")
+            result.update(failed=True, msg="\n".join(lines))
         return result
 
 

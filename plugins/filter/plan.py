@@ -1,7 +1,7 @@
 # Copyright: the mip6.vrrp_ha developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filters that show virtual HAs: as data, as an aligned table, as Markdown. Their documentation: plan_*.yml."""
+"""Filters that show virtual HAs: as data, as an aligned table, as Markdown. Their documentation is beside it."""
 
 from __future__ import annotations
 
@@ -23,11 +23,19 @@ def _filter(show: Callable[..., Any]) -> Callable[..., Any]:
     return apply
 
 
+def _fleet_virtual_has(lists: Any) -> Any:
+    try:
+        return plan_report.fleet_virtual_has(lists)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise AnsibleFilterError(f"needs a list for each host, each as in vrrp_ha_virtual_has: {error!r}") from error
+
+
 class FilterModule:
     """The filters by name."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
+            "fleet_virtual_has": _fleet_virtual_has,
             "plan_data": _filter(plan_report.plan_data),
             "plan_table": _filter(plan_report.plan_table),
             "plan_markdown": _filter(plan_report.plan_markdown),

@@ -30,10 +30,8 @@ def moves(before, after, status):
     for vrid, entry in wanted.items():
         if vrid in known and vrid not in master_of and _is_owner(entry) and not _is_owner(known[vrid]):
             # The other side of the same: who is Master would lose it to this host.
-            found.append(
-                "VRID {0}: this host is to own it and is not its Master; first make it so: "
-                "ansible-playbook mip6.vrrp_ha.failover -e vrid={0} -e to={1}".format(vrid, after.get("host"))
-            )
+            text = "VRID {0}: this host is to own it and is not its Master; first fail over to {1}"
+            found.append(text.format(vrid, after.get("host")))
     return found
 
 
@@ -50,18 +48,18 @@ def _of_master(vrid, entry, wanted):
     if _address(after) != address:
         return ["VRID {0}: {1} is in use here and is to be {2}".format(vrid, address, _address(after))]
     if _is_owner(entry) and not _is_owner(after):
-        owner = next((member["name"] for member in after.get("members", []) if member.get("priority") == OWNER), "HOST")
-        return [
-            "VRID {0}: this host is its Master and is to own it no more; first move it: "
-            "ansible-playbook mip6.vrrp_ha.failover -e vrid={0} -e to={1}".format(vrid, owner)
-        ]
+        owner = next(
+            (member["name"] for member in after.get("members", []) if member.get("priority") == OWNER), "another"
+        )
+        text = "VRID {0}: this host is its Master and is to own it no more; first fail over to {1}"
+        return [text.format(vrid, owner)]
     return []
 
 
 def refusal(lines):
     """Why nothing was changed, and what to do."""
-    text = "refused, it would move what mobile nodes are using: {0}. The procedure: {1}. To do it all the same: {2}"
-    return text.format("; ".join(lines), PROCEDURE, "option moves (vrrp_ha_moves) accept")
+    text = "refused, it would move what mobile nodes use: {0}. The procedure is in {1}; vrrp_ha_moves=accept forces it"
+    return text.format("; ".join(lines), PROCEDURE)
 
 
 def _by_vrid(config):

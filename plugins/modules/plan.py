@@ -55,6 +55,14 @@ moves:
   type: list
   elements: str
   sample: []
+procedure:
+  description: What to do on a live fleet before moves are accepted; empty when there are none.
+  returned: success
+  type: list
+  elements: str
+  sample:
+    - "Before this is accepted for a fleet in use, see docs/how-to/plan.md, 'Moves on a live fleet':"
+    - "- ansible-playbook mip6.vrrp_ha.failover -e vrrp_ha_hosts=vrrp_ha_link_berlin -e vrid=51 -e to=ha2"
 links:
   description: The links, with their virtual HAs and a table of them.
   returned: success

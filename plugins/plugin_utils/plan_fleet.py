@@ -90,13 +90,34 @@ def collect(groups: Mapping[str, Sequence[str]], hostvars: Mapping[str, Mapping[
     return sources_of(fleet, links)
 
 
-def refusal(sources: Sequence[Source], hosts: Collection[str], groups: Mapping[str, Sequence[str]]) -> list[str]:
-    """What is asked for on the links of these hosts and was not accepted, one line each."""
-    lines = []
+def not_accepted(
+    sources: Sequence[Source], hosts: Collection[str], groups: Mapping[str, Sequence[str]]
+) -> list[dict[str, Any]]:
+    """What is asked for on the links of these hosts and was not accepted."""
+    found = []
     for source in sources:
         here = {change["link"] for change in source.removed}
         here |= {name for name in source.links if not set(groups.get(group_of(name), ())).isdisjoint(hosts)}
-        lines += [change["line"] for change in source.changes() if change["link"] in here]
+        found += [change for change in source.changes() if change["link"] in here]
+    return found
+
+
+def procedure(changes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What to do on a live fleet before changes that move something are accepted."""
+    moves = [change for change in changes if change["moves"]]
+    if not moves:
+        return []
+    lines = ["Before this is accepted for a fleet in use, see docs/how-to/plan.md, 'Moves on a live fleet':"]
+    for change in moves:
+        where = f"-e vrrp_ha_hosts={group_of(change['link'])}"
+        if change["what"] == "owner":
+            command = "ansible-playbook mip6.vrrp_ha.failover"
+            lines.append(f"- {command} {where} -e vrid={change['vrid']} -e to={change['after']}")
+        else:
+            name = change["virtual_ha"] or "all of the link"
+            lines.append(
+                f"- {change['link']}: {name}: mobile nodes that use it lose their home agent; avoid it with a pin"
+            )
     return lines
 
 

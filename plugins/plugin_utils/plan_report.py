@@ -52,6 +52,16 @@ def link_of(virtual_has: Sequence[Mapping[str, Any]]) -> LinkPlan:
     return LinkPlan("", "", hosts, entries)
 
 
+def fleet_virtual_has(lists: Iterable[Sequence[Mapping[str, Any]]]) -> list[Mapping[str, Any]]:
+    """The hosts' lists of virtual HAs as one, each virtual HA once. Two links may use the same VRID."""
+    found: dict[tuple[Any, ...], Mapping[str, Any]] = {}
+    for virtual_has in lists:
+        for entry in virtual_has:
+            members = tuple(sorted((str(name), str(value)) for name, value in entry["priorities"].items()))
+            found.setdefault((int(entry["vrid"]), tuple(entry.get("addresses") or ()), members), entry)
+    return list(found.values())
+
+
 def plan_rows(virtual_has: Sequence[Mapping[str, Any]], drained: Collection[str] = ()) -> tuple[list[list[str]], ...]:
     """Two tables with the same hosts as columns: the members' ranks, and the loads."""
     data = plan_data(virtual_has, drained)

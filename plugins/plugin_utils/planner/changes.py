@@ -17,7 +17,10 @@ Reasons = Mapping[tuple[str, str], str]
 
 @dataclass(frozen=True)
 class Change:
-    """One difference. `moves`: on a live fleet mobile nodes would notice it, unless it is done by procedure."""
+    """One difference. `moves`: on a live fleet mobile nodes would notice it, unless it is done by procedure.
+
+    `vrid` is the VRID that the virtual HA had.
+    """
 
     link: str
     virtual_ha: str | None
@@ -26,6 +29,7 @@ class Change:
     after: str | None
     why: str = ""
     moves: bool = False
+    vrid: int | None = None
 
     def line(self) -> str:
         """The change for people."""
@@ -116,12 +120,13 @@ def _of_virtual_ha(
 ) -> list[Change]:
     if before is None or after is None:
         if before is not None:
-            return [Change(link, before.name, "virtual HA", _described(before), None, moves=True)]
+            return [Change(link, before.name, "virtual HA", _described(before), None, "", True, before.vrid)]
         return [] if after is None else [Change(link, after.name, "virtual HA", None, _described(after))]
 
     def change(what: str, old: object, new: object, moves: bool = False) -> None:
         if old != new:
-            found.append(Change(link, after.name, what, str(old), str(new), reasons.get((after.name, what), ""), moves))
+            why = reasons.get((after.name, what), "")
+            found.append(Change(link, after.name, what, str(old), str(new), why, moves, before.vrid))
 
     found: list[Change] = []
     change("name", before.name, after.name)
@@ -132,7 +137,8 @@ def _of_virtual_ha(
     owner = renamed.get(before.owner or "", before.owner)
     if owner != after.owner:
         why = reasons.get((after.name, "owner"), "")
-        found.append(Change(link, after.name, "owner", before.owner or "nobody", after.owner or "nobody", why, True))
+        owners = before.owner or "nobody", after.owner or "nobody"
+        found.append(Change(link, after.name, "owner", *owners, why, True, before.vrid))
     order = [renamed.get(name, name) for name in before.order if name != before.owner]
     backups = [name for name in after.order if name != after.owner]
     if order != backups:

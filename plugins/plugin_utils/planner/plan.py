@@ -135,7 +135,12 @@ def _reasons(
 ) -> Reasons:
     """Why VRIDs, addresses and owners are not what they were."""
     why = {}
-    held = [previous_owners.count(index) for index in range(len(agents))]
+    names = {agent.name: index for index, agent in enumerate(agents)}
+    claims = [0] * len(agents)
+    for entry, previous_owner in zip(virtual_has, previous_owners):
+        claimant = names.get(entry.pin.owner, previous_owner)
+        if claimant is not None:
+            claims[claimant] += 1
     for entry, owner, previous_owner in zip(virtual_has, owners, previous_owners):
         earlier = known.virtual_has.get(entry.name)
         if earlier is None:
@@ -153,8 +158,7 @@ def _reasons(
         else:
             share = float(fair_share(members, previous_owner, len(virtual_has)))
             name = agents[previous_owner].name
-            text = (
-                f"balance: {name} had {held[previous_owner]} of {len(virtual_has)}, by weight its share is {share:.1f}"
-            )
+            would = f"{name} would own {claims[previous_owner]} of {len(virtual_has)}"
+            text = f"balance: {would}, by weight its share is {share:.1f}"
         why[entry.name, "owner"] = text
     return why

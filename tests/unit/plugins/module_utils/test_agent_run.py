@@ -268,7 +268,7 @@ def test_a_master_that_is_to_own_its_virtual_ha_no_more_changes_nothing(place, c
     place.config = {"format": 1, "host": "ha2", "virtual_has": [{"vrid": 51, "priority": 200}]}
     result = place.call(check_mode, archive=False)
     assert "VRID 51" in result["msg"]
-    assert "mip6.vrrp_ha.failover -e vrid=51" in result["msg"]
+    assert "docs/how-to/plan.md" in result["msg"]
     assert place.text(paths.CONFIG) == before
 
 

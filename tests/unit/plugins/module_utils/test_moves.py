@@ -26,7 +26,7 @@ def test_a_master_that_stays_owner_or_backup_moves_nothing():
 def test_an_owner_that_is_master_may_not_be_demoted():
     (line,) = moves(config(priority=255), config(priority=200, owner="ha3"), status("master"))
     assert line.startswith("VRID 51: this host is its Master and is to own it no more")
-    assert "-e vrid=51 -e to=ha3" in line
+    assert line.endswith("first fail over to ha3")
 
 
 def test_an_owner_that_has_handed_over_may_be_demoted():
@@ -35,7 +35,7 @@ def test_an_owner_that_has_handed_over_may_be_demoted():
 
 def test_a_backup_may_not_become_owner_while_another_is_master():
     (line,) = moves(config(priority=200), config(priority=255), status("backup"))
-    assert "-e vrid=51 -e to=ha2" in line
+    assert line.endswith("first fail over to ha2")
 
 
 def test_a_backup_that_is_master_may_become_owner():

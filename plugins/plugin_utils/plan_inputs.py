@@ -17,7 +17,7 @@ from fractions import Fraction
 from typing import Any
 
 from ..module_utils.spec import FLEET_VIRTUAL_HA
-from .planner.addresses import network_of, number_of, pool_of
+from .planner.addresses import anycast_of, network_of, number_of, pool_of
 from .planner.model import ACTIVE, SERVICES, VRIDS, HomeAgent, Link, LinkPlan, Pin, Problem
 
 HOST_VARIABLES = (
@@ -148,6 +148,7 @@ class _LinkReader:
             name=self.name,
             prefix=str(network),
             network=(int(network.network_address), int(network.broadcast_address)),
+            anycast=anycast_of(network),
             pool=pool,
             wanted=self._whole("virtual_has", None, 1, 255),
             per_ha=self._whole("virtual_has_per_ha", 1, 1, 255) or 1,

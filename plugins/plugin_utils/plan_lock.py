@@ -30,6 +30,7 @@ format: {FORMAT}
 REMEDY = "mend it, or take the last version that was committed and run the playbook mip6.vrrp_ha.plan"
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+_UNPRINTABLE = re.compile(r"[^\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 """Words that YAML takes for something else than text."""
 
@@ -64,7 +65,8 @@ def _key(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+    quoted = json.dumps(text, ensure_ascii=False)
+    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found.group()):04x}", quoted)
 
 
 def read_lock(text: str) -> Plan:
@@ -104,7 +106,7 @@ def _own_document(text: str) -> dict[str, Any] | None:
     believes it only when that gives the same text.
     """
     start = HEADER + "links:\n"
-    if not text.startswith(start):
+    if not text.startswith(start) or _UNPRINTABLE.search(text):
         return None
     links: dict[str, Any] = {}
     levels: list[dict[str, Any]] = [links] + [{}] * 4

@@ -12,7 +12,7 @@ from typing import Any
 from .model import Pool
 
 ANYCAST = 128
-"""The highest interface identifiers of a /64 and longer are reserved for subnet anycast (RFC 2526)."""
+"""So many interface identifiers of a link are reserved for anycast (RFC 2526)."""
 
 
 def text_of(number: int) -> str:
@@ -40,24 +40,29 @@ def network_of(text: Any) -> ipaddress.IPv6Network:
     raise ValueError(f"{text!r} is no IPv6 prefix")
 
 
-def pool_of(parts: Iterable[Any], network: ipaddress.IPv6Network) -> Pool:
-    """Addresses, ranges (first-last) and prefixes, all inside the network.
+def anycast_of(network: ipaddress.IPv6Network) -> tuple[tuple[int, int], ...]:
+    """Addresses of a link that no host may have: Subnet-Router (RFC 4291 2.6.1) and reserved (RFC 2526) anycast."""
+    first, last = int(network.network_address), int(network.broadcast_address)
+    if network.prefixlen > 120:
+        return ((first, first),) if network.prefixlen < 127 else ()
+    highest = last & ~(1 << 57) if network.prefixlen == 64 else last
+    return (first, first), (highest - ANYCAST + 1, highest)
 
-    The network's own first address (the routers' anycast address) and those of RFC 2526 are never used.
-    """
-    first = int(network.network_address) + (1 if network.prefixlen < 127 else 0)
-    last = int(network.broadcast_address) - (ANYCAST if network.prefixlen <= 64 else 0)
-    ranges = []
+
+def pool_of(parts: Iterable[Any], network: ipaddress.IPv6Network) -> Pool:
+    """Addresses, ranges (first-last) and prefixes, all inside the network; its anycast addresses are left out."""
+    ranges: list[tuple[int, int]] = []
     for part in parts:
         low, high = _range_of(part)
         if low < int(network.network_address) or high > int(network.broadcast_address):
             raise ValueError(f"{part} is not inside {network}")
-        ranges.append((max(low, first), min(high, last)))
-    ranges = [(low, high) for low, high in ranges if low <= high]
-    for position, (low, high) in enumerate(ranges):
-        for other_low, other_high in ranges[:position]:
+        for other_low, other_high in ranges:
             if low <= other_high and other_low <= high:
                 raise ValueError(f"{text_of(max(low, other_low))} is there twice")
+        ranges.append((low, high))
+    for bad_low, bad_high in anycast_of(network):
+        around = [((low, min(high, bad_low - 1)), (max(low, bad_high + 1), high)) for low, high in ranges]
+        ranges = [(low, high) for pair in around for low, high in pair if low <= high]
     return Pool(tuple(ranges))
 
 

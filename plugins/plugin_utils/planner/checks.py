@@ -81,6 +81,9 @@ def _pins(link: Link, agents: Sequence[HomeAgent]) -> Iterable[Problem]:
         if pin.address is not None and not first <= pin.address <= last:
             message = f"{pin.label()}: address {text_of(pin.address)} is outside {link.prefix}"
             yield Problem(link.name, message, "pin an address of the prefix")
+        elif pin.address is not None and any(low <= pin.address <= high for low, high in link.anycast):
+            message = f"{pin.label()}: address {text_of(pin.address)} is an anycast address"
+            yield Problem(link.name, message, "pin another address of the prefix")
         if pin.name is not None and pin.name in link.retired:
             yield Problem(link.name, f"{pin.label()}: it is retired", "take it out of pins or out of retired")
         if pin.owner is not None and pin.owner not in services:

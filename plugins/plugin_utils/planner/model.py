@@ -92,6 +92,7 @@ class Link:
     retired: frozenset[str] = frozenset()
     backups: int = 100
     mipv6_ha_mode: bool = True
+    anycast: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)

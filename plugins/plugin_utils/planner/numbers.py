@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from .addresses import number_of, text_of
-from .model import Link, LinkPlan, Pin, Problem, natural
+from .model import Link, LinkPlan, Pin, Problem, VirtualHa, natural
 
 
 @dataclass
@@ -87,7 +88,9 @@ def number_vrids(link: Link, virtual_has: list[Numbered], previous: LinkPlan | N
             waiting.append(entry)
     if not waiting:
         return []
-    free = sorted(allowed - taken)
+    # What a virtual HA has that goes just now is the last to be given to another: mobile nodes may still use it.
+    going = {before.vrid for before in _going(virtual_has, previous)}
+    free = sorted(allowed - taken, key=lambda vrid: (vrid in going, vrid))
     for entry, vrid in zip(waiting, free):
         entry.vrid = vrid
     if len(waiting) <= len(free):
@@ -97,6 +100,12 @@ def number_vrids(link: Link, virtual_has: list[Numbered], previous: LinkPlan | N
     if len(allowed) >= len(virtual_has):
         message += ", some of them to others"
     return [Problem(link.name, message, remedy)]
+
+
+def _going(virtual_has: list[Numbered], previous: LinkPlan | None) -> list[VirtualHa]:
+    """The virtual HAs of the previous plan that are not in this one."""
+    names = {entry.name for entry in virtual_has}
+    return [] if previous is None else [entry for name, entry in previous.virtual_has.items() if name not in names]
 
 
 def _why_not(vrid: int, link: Link, taken: set[int | None]) -> str:
@@ -125,8 +134,10 @@ def number_addresses(link: Link, virtual_has: list[Numbered], previous: LinkPlan
                 "another's now" if address in taken else "not in the link's addresses"
             )
         waiting.append(entry)
-    free = (address for address in link.pool if address not in taken)
-    for entry, address in zip(waiting, free):
+    going = {number_of(before.address) for before in _going(virtual_has, previous)}
+    free = (address for address in link.pool if address not in taken and address not in going)
+    again = (address for address in link.pool if address not in taken and address in going)
+    for entry, address in zip(waiting, chain(free, again)):
         entry.address = text_of(address)
     missing = sum(1 for entry in waiting if not entry.address)
     if not missing:

@@ -364,3 +364,18 @@ def test_opening_and_closing_our_own_gate_is_no_reason_to_do_anything(link):
         settle(plane)
         assert not plane.pending
         assert plane.reconcile() == []
+
+
+def test_a_flushed_packet_filter_is_back_within_a_second(link):
+    """As `systemctl reload nftables` does it on Debian."""
+    with link.dataplane(link.ha1) as plane:
+        busy(plane)
+        whole = state(link.ha1)
+        link.ha1.run("nft", "flush", "ruleset")
+        end = time.monotonic() + 1.1
+        while not plane.pending:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        settle(plane)
+        assert changes(whole, state(link.ha1)) == set()
+        assert plane.reconcile() == ["packet filter table inet vrrp_ha: missing"]

@@ -41,7 +41,7 @@ def clean(route: Netlink, filter_: Netlink, tables: set[int]) -> list[str]:
     had_table, was_off = remove_table(filter_)
     if had_table:
         removed.append("packet filter table inet vrrp_ha")
-    if was_off:
+    if was_off and devices.read_sysctl(FORWARDING) != "0":
         devices.write_sysctl(FORWARDING, "0")
         removed.append("net.ipv6.conf.all.forwarding set back to 0")
     return removed

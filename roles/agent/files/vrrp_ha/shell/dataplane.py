@@ -9,6 +9,7 @@ addresses and filter entries, so that activate() takes a fraction of a milliseco
 from __future__ import annotations
 
 import errno
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DataPlane", "DataPlaneError", "cleanup"]
 
+_LOOK_EVERY = 1.0  # seconds between looks whether the packet filter is still there
 _AT_ONCE_US = 10_000  # reconcile() compares bindings for so long before it leaves the rest to work()
 
 
@@ -46,6 +48,7 @@ class DataPlane:
         self._decapsulation = forwarding.decapsulation_rule(decapsulation_table)
         self._routers: dict[int, VirtualRouter] = {}
         self._moved_local = False
+        self._next_look = float("inf")
 
     # --- the host ------------------------------------------------------------------------------------------
 
@@ -59,9 +62,11 @@ class DataPlane:
         self._moved_local = forwarding.move_local_rule(self._route)
         self._add_rule(self._decapsulation)
         self._shared.nowhere = devices.make_nowhere(self._route)
+        self._next_look = 0.0
 
     def stop(self) -> None:
         """Give the host back as it was."""
+        self._next_look = float("inf")
         self._installer.clear()
         self._routers.clear()
         clean(self._route, self._filter, self._tables)
@@ -121,8 +126,9 @@ class DataPlane:
 
     @property
     def pending(self) -> bool:
-        """There is work to do. Notices too when somebody has changed a setting that everything depends on."""
+        """There is work to do. Notices too when somebody has changed what everything depends on."""
         self._defend_settings()
+        self._defend_filter()
         return self._installer.pending
 
     def _defend_settings(self) -> None:
@@ -136,6 +142,21 @@ class DataPlane:
                     steps = self._set_again(devices.gate_path(vrid), router.gate)
                     self._installer.soon(vrid, "reconcile", steps)
 
+    def _defend_filter(self) -> None:
+        """`systemctl reload nftables` begins by flushing every table: a Backup would speak, anybody could tunnel."""
+        if time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + _LOOK_EVERY
+            if self._guard.is_gone():
+                self._installer.soon(0, "reconcile", self._filter_again())
+
+    def _filter_again(self) -> Iterator[bool]:
+        self._rebuild_filter()
+        for router in self._routers.values():
+            if router.active:
+                router.serve()
+        self._installer.note("packet filter table inet vrrp_ha: missing")
+        yield True
+
     def _set_again(self, path: str, value: str) -> Iterator[bool]:
         if devices.read_sysctl(path) not in (value, None):
             devices.write_sysctl(path, value)
@@ -148,11 +169,15 @@ class DataPlane:
         """Packets dropped by the guard, by reason."""
         return self._guard.counters()
 
+    def mended(self) -> list[str]:
+        """What was mended since the last call without being asked for, or by the part of reconcile() left to work()."""
+        return self._installer.findings()
+
     def reconcile(self) -> list[str]:
         """Mend what is not as it should be on the host, and say what it was.
 
         Bindings are compared after everything else that is queued; what of that takes long is left to work(), and
-        told by the next call.
+        told by the next call or by mended().
         """
         found = links.all_links(self._route)
         state = repair.look(self._route, self._guard, found, self._routers, self._tables)
@@ -196,9 +221,7 @@ class DataPlane:
     def _mend_shared(self, fault: repair.Fault) -> None:
         match fault.key:
             case repair.FILTER:
-                self._guard.rebuild()
-                for router in self._routers.values():
-                    self._installer.put_back_bound(router.bindings)
+                self._rebuild_filter()
             case ("setting", str(path)) if fault.vrid is None:
                 devices.write_sysctl(path, str(fault.wanted))
             case ("rule", Rule() as rule) if fault.wanted is None:
@@ -211,6 +234,11 @@ class DataPlane:
                 self._guard.remove_strays([index], [])
             case ("virtual address", bytes(address)) if fault.wanted is None:
                 self._guard.remove_strays([], [address])
+
+    def _rebuild_filter(self) -> None:
+        self._guard.rebuild()
+        for router in self._routers.values():
+            self._installer.put_back_bound(router.bindings)
 
     def _add_rule(self, rule: Rule) -> None:
         self._route.call(rule.message(add=True), ignore=(errno.EEXIST,))

@@ -45,6 +45,7 @@ from .links import (
     INFO_DATA,
     INFO_KIND,
     MACVLAN_MODE,
+    MACVLAN_PREFIX,
     RTM_DELADDR,
     RTM_DELLINK,
     RTM_NEWADDR,
@@ -190,8 +191,9 @@ def set_gate(vrid: int, position: str) -> None:
 
 
 def device_settings(name: str) -> dict[str, str]:
-    """What is set for every device of ours, below /proc/sys/net."""
-    return {f"{family}/conf/{name}/{key}": value for family, key, value in _SETTINGS}
+    """What is set for a device of ours, below /proc/sys/net. On the ones without a carrier little can happen."""
+    settings = _SETTINGS if name.startswith(MACVLAN_PREFIX) else _SETTINGS[:1]
+    return {f"{family}/conf/{name}/{key}": value for family, key, value in settings}
 
 
 def mend_settings(name: str) -> None:

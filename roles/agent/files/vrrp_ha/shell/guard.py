@@ -253,6 +253,10 @@ class Guard:
         """How the kernel tells our rules now: whoever changes one later changes its handle or its expressions."""
         self._expected = self._table.rules(self._filter)
 
+    def is_gone(self) -> bool:
+        """Somebody has deleted the table."""
+        return self._table.comment(self._filter) is None
+
     def is_whole(self) -> bool | None:
         """Chains, sets and rules are as they were made; None: there is no table. Elements are not looked at."""
         if self._table.comment(self._filter) is None:

@@ -16,13 +16,12 @@ import json
 import sys
 import time
 
+from tests.lab.mn import binding
 from vrrp_ha.core.binding_cache import BindingCache
 from vrrp_ha.core.registration import MobilityReceived, Registration
 from vrrp_ha.core.settings import MobileNodeKey, VirtualHaSettings
 from vrrp_ha.core.types import SECOND, Instant, packed
 from vrrp_ha.wire import ipv6
-
-from tests.lab.mn import binding
 
 VHA = packed("2001:db8:1::51")
 CARE_OF = packed("2001:db8:2::77")

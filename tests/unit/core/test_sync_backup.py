@@ -126,11 +126,11 @@ def test_two_lossy_answers_together_are_a_complete_one():
     b.cache.put_many([binding(number) for number in range(500, 510)])
     link = Link(a)
     link.master(a)
-    link.run(until=5)
+    link.run(until=65)
     updates = iter(range(1000))
     link.loses = lambda sender, receiver, message: isinstance(message, wire.BcUpdate) and next(updates) in (0, 4)
     link.join(b, a)
-    link.run(until=6)
+    link.run(until=66)
     assert b.sync.synced
     assert equal(a, b)
 
@@ -141,7 +141,7 @@ def test_entries_that_the_complete_answer_did_not_contain_are_removed():
     b.cache.put_many([binding(2), binding(3), binding(4)])
     link = Link(a)
     link.master(a)
-    link.run(until=5)
+    link.run(until=65)
     link.join(b, a)
     assert equal(a, b)
     kinds = [type(effect) for _, effect in b.log if not isinstance(effect, (Report, SendSync))]
@@ -156,11 +156,11 @@ def test_nothing_is_removed_after_an_incomplete_answer():
     b.cache.put(binding(500))
     link = Link(a)
     link.master(a)
-    link.run(until=5)
+    link.run(until=65)
     updates = iter(range(1000))
     link.loses = lambda sender, receiver, message: isinstance(message, wire.BcUpdate) and next(updates) % 3 == 1
     link.join(b, a)
-    link.run(until=40)
+    link.run(until=100)
     assert not b.sync.synced
     assert home(500) in b.cache
     assert b.wanted(RemoveBindings) == []

@@ -152,9 +152,9 @@ def test_member_that_never_had_the_right_cache_offers_nothing():
     b.cache.put(binding(1))
     link = Link(a)
     link.master(a)
-    link.run(until=5)
+    link.run(until=65)
     link.join(b, a)
-    link.run(until=10)
+    link.run(until=70)
     assert b.said(wire.BcUpdate) == []
     assert len(a.cache) == len(b.cache) == 0
 
@@ -185,6 +185,50 @@ def test_last_word_of_a_master_that_was_just_succeeded_is_heard():
     link.tell(b, RoleChanged(State.MASTER, B))
     link.put(a, binding(1))
     assert home(1) in b.cache
+
+
+def test_master_that_starts_cold_asks_and_gets_what_others_restored():
+    """After a power cut of the whole link: everybody has what was on its disk, and nobody was synchronised."""
+    a, b = Member(A), Member(B)
+    a.cache.put(binding(1))
+    b.cache.put_many([binding(number) for number in range(1, 1000)])
+    link = Link(a, b)
+    link.master(a)
+    link.run(until=5)
+    assert len(a.cache) == 999
+    assert equal(a, b)
+    assert b.wanted(RemoveBindings) == []
+
+
+def test_member_that_turns_up_soon_after_a_cold_start_is_asked_too():
+    a, b = Member(A), Member(B)
+    b.cache.put(binding(1))
+    link = Link(a)
+    link.master(a)
+    link.run(until=30)
+    link.join(b, a)
+    link.run(until=35)
+    assert home(1) in a.cache
+
+
+def test_master_that_was_synchronised_asks_nobody():
+    link, _a, b = pair()
+    link.master(b)
+    link.run(until=20)
+    assert b.said(wire.BcRequest) == []
+
+
+def test_cold_start_does_not_make_the_members_talk_without_end():
+    a, b, c = Member(A), Member(B), Member(C)
+    for number, member in enumerate((a, b, c)):
+        member.cache.put_many([binding(100 * number + entry) for entry in range(50)])
+    link = Link(a, b, c)
+    link.master(a)
+    link.run(until=10)
+    assert len(a.cache) == 150
+    assert equal(a, b)
+    assert equal(a, c)
+    assert sum(len(member.said()) for member in link.members) < 60
 
 
 @pytest.mark.parametrize("changes", [{"sync_key": None}, {"settings": NO_DIGESTS}])

@@ -56,6 +56,11 @@ REPLICA_GRACE_US = 8 * SECOND
 # times between requests (sync_receiver.py) that takes some ten seconds.
 OFFERS_BEFORE_REMOVAL = 6
 
+# A Master that took over without having been synchronised, as after a power cut, asks the others what they have: at
+# once, and when one of them turns up within this time.
+COLD_START_US = 60 * SECOND
+COLD_ASK_US = 1 * SECOND
+
 Effect = SendSync | InstallBindings | RemoveBindings | SyncCompleted | SyncServed | SyncTimedOut | SyncLost | Report
 
 
@@ -86,6 +91,8 @@ class BcSync:
         self._sender = SyncSender(cache, virtual_ha.vrid, settings, self._per_message())
         self._receiver = SyncReceiver(cache, virtual_ha.vrid, settings, is_owner=virtual_ha.is_owner)
         self._offers = SyncOffers(cache)
+        self._cold_until = Instant(0)
+        self._cold_asked: dict[Address, Instant] = {}  # who asked, and was asked in return, when
 
     @property
     def synced(self) -> bool:
@@ -146,6 +153,10 @@ class BcSync:
         self._cache.grace_us = 0 if state is State.MASTER else REPLICA_GRACE_US
         match state:
             case State.MASTER if before is not State.MASTER:
+                if not self._receiver.complete and self._can_offer():
+                    self._cold_until = Instant(now + COLD_START_US)
+                    self._cold_asked.clear()
+                    yield wire.BcRequest(self._virtual_ha.vrid)
                 self._receiver.rest()
                 self._offers.equal_to = self._identity(self._guard.local_address)
                 self._sender.start(now, with_everything=self._virtual_ha.is_owner)
@@ -161,9 +172,7 @@ class BcSync:
     def _received(self, source: Address, payload: bytes, now: Instant) -> Iterator[object]:
         message = wire.decode(self._guard.open(payload, source), self._settings)
         if isinstance(message, wire.BcRequest):
-            self._sender.requested(source, now)  # a Backup leaves the answer to the Master
-            if self._state is State.MASTER:
-                yield SyncServed()
+            yield from self._asked(source, now)
             return
         if self._state is State.BACKUP and self._master is None:
             # The answer to the request of a member that just started comes before the next advertisement. Only a
@@ -184,6 +193,17 @@ class BcSync:
                 self._receiver.asks_before_removal = 1
         else:
             raise WireError("sync_digest_off", text(source))
+
+    def _asked(self, source: Address, now: Instant) -> Iterator[object]:
+        """A Backup wants everything from the Master; or a Master that knows nothing for sure asks what others have."""
+        if self._state is State.MASTER:
+            if now < self._cold_until and now >= self._cold_asked.get(source, -COLD_ASK_US) + COLD_ASK_US:
+                self._cold_asked[source] = now
+                yield wire.BcRequest(self._virtual_ha.vrid)  # before the answer, which ends what the other has
+            self._sender.requested(source, now)
+            yield SyncServed()
+        elif source == self._master and self._can_offer() and self._offers.equal_to != self._identity(source):
+            self._offer_everything(now)
 
     def _told(self, options: list[wire.BindingOption], now: Instant) -> Iterator[object]:
         """The Master's word, but for what we know better."""
@@ -213,15 +233,20 @@ class BcSync:
         """Before we take everything from a Master, it is told what it may not know."""
         for output in outputs:
             if isinstance(output, wire.BcRequest) and self._has_offers():
-                self._receiver.asks_before_removal = OFFERS_BEFORE_REMOVAL
-                self._sender.offer_everything(self._offers.removals.values(), now)
+                self._offer_everything(now)
             else:
                 yield output
 
+    def _offer_everything(self, now: Instant) -> None:
+        self._receiver.asks_before_removal = OFFERS_BEFORE_REMOVAL
+        self._sender.offer_everything(self._offers.removals.values(), now)
+
+    def _can_offer(self) -> bool:
+        return self._virtual_ha.sync_key is not None and self._settings.digest_interval_us > 0
+
     def _has_offers(self) -> bool:
         master = self._master
-        able = self._virtual_ha.sync_key is not None and self._settings.digest_interval_us > 0
-        return able and master is not None and self._offers.worthwhile(self._identity(master))
+        return master is not None and self._can_offer() and self._offers.worthwhile(self._identity(master))
 
     def _identity(self, member: Address) -> tuple[Address, int]:
         """A member, and which start of its agent: another one may have forgotten what the first knew."""

@@ -120,6 +120,15 @@ from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.planner.changes impor
 from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.planner.model import DRAINED, LinkPlan, Plan, PlanError
 from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.planner.plan import Planned, make_plan
 
+try:
+    from ansible.template import trust_as_template
+except ImportError:  # ansible-core before 2.19
+
+    def trust_as_template(value: str) -> str:
+        """All text is trusted there."""
+        return value
+
+
 GROUP = "vrrp_ha"
 EXTENSIONS = (".yml", ".yaml")
 
@@ -242,8 +251,10 @@ class InventoryModule(BaseInventoryPlugin, Cacheable):
             self._hand_out_link(outcome.accepted(name), link, inputs)
 
     def _hand_out_link(self, accepted: LinkPlan | None, link: LinkPlan, inputs: Inputs) -> None:
-        called = successors(accepted, link.hosts) if accepted is not None else {}
-        entries = virtual_has_of(accepted, inputs, called) if accepted is not None else []
+        entries: list[dict[str, Any]] = []
+        if accepted is not None:
+            called = successors(accepted, link.hosts)
+            entries = [_as_written_here(entry) for entry in virtual_has_of(accepted, inputs, called)]
         with_interface: dict[str, list[dict[str, Any]]] = {}
         for host in link.hosts:
             interface = inputs.interfaces[host]
@@ -295,6 +306,12 @@ class _Outcome:
             # As text: every host of the link has this variable, and Ansible handles one long value far faster.
             found["planned"] = write_lock(Plan({name: link}))
         return found
+
+
+def _as_written_here(entry: dict[str, Any]) -> dict[str, Any]:
+    """What comes from the operator's own files and not from other sources is text like any that they write."""
+    trusted = {name: trust_as_template(entry[name]) for name in ("name", "prefix")}
+    return {**entry, **trusted, "addresses": [trust_as_template(address) for address in entry["addresses"]]}
 
 
 def _planned(inputs: Inputs, locked: Plan | None) -> Planned:

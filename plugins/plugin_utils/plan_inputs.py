@@ -253,10 +253,10 @@ def _read_host(name: str, variables: Mapping[str, Any], links: Mapping[str, Mapp
     )
     interface = variables.get("vrrp_ha_interface") or links.get(link, {}).get("interface")
     if interface:
-        inputs.interfaces[name] = str(interface)
+        inputs.interfaces[name] = _text(interface)
     address = variables.get("vrrp_ha_link_local_address")
     if address:
-        inputs.link_locals[name] = str(address)
+        inputs.link_locals[name] = _text(address)
 
 
 def _tell_apart(inputs: Inputs, told: set[str]) -> None:
@@ -266,6 +266,11 @@ def _tell_apart(inputs: Inputs, told: set[str]) -> None:
         agent if agent.name in told or shared[agent.link, agent.identity] == 1 else replace(agent, identity=agent.name)
         for agent in inputs.agents
     ]
+
+
+def _text(value: Any) -> str:
+    """Text as it is: what Ansible has noted on it, whether it may be a template, goes with it to the hosts."""
+    return value if isinstance(value, str) else str(value)
 
 
 def _weight(value: Any) -> Fraction | None:

@@ -27,10 +27,10 @@ INTERVAL = 100 * MILLISECOND
 FLEETS = {
     "plain": ({}, 60),
     "lossy": ({"link": LOSSY, "access_loss": 0.05}, 60),
-    "fast adverts": ({"interval_us": INTERVAL}, 20),
-    "fast adverts, lossy": ({"interval_us": INTERVAL, "link": LOSSY, "access_loss": 0.05}, 20),
+    "fast adverts": ({"interval_us": INTERVAL}, 12),
+    "fast adverts, lossy": ({"interval_us": INTERVAL, "link": LOSSY, "access_loss": 0.05}, 12),
     "no owner": ({"priorities": ((200, 150, 100),)}, 40),
-    "each backs up the other": ({"priorities": ((255, 200, 150), (200, 255, 150))}, 40),
+    "each backs up the other": ({"priorities": ((255, 200, 150), (200, 255, 150))}, 30),
     "four members": ({"names": "abcd", "priorities": ((255, 200, 150, 100),)}, 40),
     "two members, lossy": ({"names": "ab", "priorities": ((255, 200),), "link": LOSSY}, 40),
 }

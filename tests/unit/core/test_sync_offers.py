@@ -211,10 +211,25 @@ def test_member_that_turns_up_soon_after_a_cold_start_is_asked_too():
     assert home(1) in a.cache
 
 
+def test_master_that_was_synchronised_by_a_cold_one_asks_too():
+    a, b, c = Member(A), Member(B), Member(C)
+    c.cache.put(binding(1))
+    link = Link(a, b)
+    link.master(a)
+    link.run(until=5)
+    link.master(b)
+    link.run(until=10)
+    link.join(c, b)
+    link.run(until=15)
+    for member in (a, b, c):
+        assert home(1) in member.cache
+
+
 def test_master_that_was_synchronised_asks_nobody():
     link, _a, b = pair()
+    link.run(until=65)
     link.master(b)
-    link.run(until=20)
+    link.run(until=75)
     assert b.said(wire.BcRequest) == []
 
 

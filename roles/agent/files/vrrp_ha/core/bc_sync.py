@@ -155,6 +155,7 @@ class BcSync:
             case State.MASTER if before is not State.MASTER:
                 if not self._receiver.complete and self._can_offer():
                     self._cold_until = Instant(now + COLD_START_US)
+                if now < self._cold_until:
                     self._cold_asked.clear()
                     yield wire.BcRequest(self._virtual_ha.vrid)
                 self._receiver.rest()
@@ -202,8 +203,10 @@ class BcSync:
                 yield wire.BcRequest(self._virtual_ha.vrid)  # before the answer, which ends what the other has
             self._sender.requested(source, now)
             yield SyncServed()
-        elif source == self._master and self._can_offer() and self._offers.equal_to != self._identity(source):
-            self._offer_everything(now)
+        elif source == self._master and self._can_offer():
+            self._cold_until = Instant(now + COLD_START_US)  # what we have from it is no better than that
+            if self._offers.equal_to != self._identity(source):
+                self._offer_everything(now)
 
     def _told(self, options: list[wire.BindingOption], now: Instant) -> Iterator[object]:
         """The Master's word, but for what we know better."""

@@ -33,7 +33,9 @@ check:
 
 bench:
 	@tests/setup test
-	@$(PYTEST) tests/bench --complete -s -ra -o python_files='bench_*.py test_*.py'
+	@for script in tests/bench/bench_*.py; do \
+		echo; echo "== $$script"; PYTHONPATH=roles/agent/files:. $(VENV)/bin/python $$script || exit 1; \
+	done
 
 build:
 	@tests/setup python

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -23,10 +25,11 @@ class Keepalived:
     name = "keepalived"
     is_late = False
 
-    def __init__(self, host: Host, directory: Path, priority: int) -> None:
+    def __init__(self, host: Host, directory: Path, priority: int, interval_s: float = 0.1) -> None:
         self.host = host
         self.directory = directory
         self.priority = priority
+        self.interval_s = interval_s
         directory.mkdir()
         self._log = directory / "log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -47,7 +50,7 @@ class Keepalived:
               native_ipv6
               virtual_router_id {VRID}
               priority {self.priority}
-              advert_int 0.1
+              advert_int {self.interval_s}
               virtual_ipaddress {{
                 {LINK_LOCAL}
                 {VHA}
@@ -62,6 +65,17 @@ class Keepalived:
     def stop(self) -> None:
         """Says priority 0 and ends."""
         _end(self._process)
+
+    def kill(self) -> float:
+        """SIGKILL; the time at which it was sent. Address and virtual MAC stay in the kernel."""
+        assert self._process is not None
+        speaker = int((self.directory / "vrrp.pid").read_text())
+        self._process.send_signal(signal.SIGSTOP)  # or it would start another one
+        sent = time.time()
+        os.kill(speaker, signal.SIGKILL)
+        self._process.kill()
+        self._process.wait()
+        return sent
 
     def states(self) -> list[str]:
         """Every state that it entered so far, the last one being that it is in."""

@@ -126,3 +126,51 @@ def test_the_inventory_plugin_for_a_thousand_hosts(collections, tmp_path):
     print(f"{'ansible-inventory --list of 1,000 hosts on 100 links':62s} {without:7.3f} s")
     print(f"{'the same with virtual HAs planned and locked':62s} {planned:7.3f} s")
     assert planned - without < INVENTORY_LIMIT
+
+
+@pytest.mark.parametrize(("size", "total"), [(3, 6), (10, 60), (20, 240)])
+def test_compared_with_the_usual_arithmetic(collections, size, total):
+    """Owner: the host at place VRID modulo hosts; backups: the hosts after it. Found in roles for keepalived."""
+    from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.planner.addresses import number_of
+    from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.planner.load import loads_after_failures
+    from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.planner.model import (
+        HomeAgent,
+        Link,
+        LinkPlan,
+        Plan,
+        Pool,
+        VirtualHa,
+    )
+    from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.planner.plan import make_plan
+
+    first = number_of("2001:db8:1::")
+    pool = Pool(((first + 0x100, first + 0x1FF),))
+    link = Link("link", "2001:db8:1::/64", (first, first + 2**64 - 1), pool, wanted=total)
+
+    def usual(hosts: list[str]) -> LinkPlan:
+        entries = {}
+        for vrid in range(1, total + 1):
+            place = vrid % len(hosts)
+            order = hosts[place:] + hosts[:place]
+            priorities = {host: 255 - rank for rank, host in enumerate(order)}
+            entries[f"link-{vrid}"] = VirtualHa(f"link-{vrid}", vrid, "", priorities)
+        return LinkPlan("link", "", {host: host for host in hosts}, entries)
+
+    def planned(hosts: list[str], before: LinkPlan | None = None) -> LinkPlan:
+        agents = [HomeAgent(host, "link", identity=host) for host in hosts]
+        return make_plan([link], agents, before and Plan({"link": before})).plan.links["link"]
+
+    hosts = [f"ha{number:02}" for number in range(1, size + 1)]
+    more = sorted([*hosts, "ha01b"])
+    print()
+    for name, before, after in (
+        ("usual", usual(hosts), usual(more)),
+        ("planned", planned(hosts), planned(more, planned(hosts))),
+    ):
+        worst = max(max(served.values()) for served in loads_after_failures(before).values())
+        moved = sum(entry.owner != after.virtual_has[title].owner for title, entry in before.virtual_has.items())
+        print(
+            f"{size:2d} HAs, {total:3d} virtual HAs, {name:8s} most that one serves after a failure: {worst:3d} "
+            f"(fair: {total / (size - 1):5.1f}); owners that change for one HA more: {moved:3d}"
+        )
+    assert worst - 1 <= total / (size - 1)

@@ -57,6 +57,13 @@ def play(demo: Demo) -> None:
     demo.step("build the collection and install it from its tarball")
     demo.say(playbooks.install().name)
 
+    demo.step("ansible-playbook mip6.vrrp_ha.plan")
+    planned = playbooks.playbook("plan").must_succeed()
+    for line in planned.output.splitlines():
+        if line.startswith("    - "):
+            demo.say(line[6:].strip("'"))
+    demo.expect(planned.changed == 0, "the inventory asks for the plan that was accepted")
+
     demo.step("ansible-playbook mip6.vrrp_ha.deploy")
     deployed = playbooks.playbook("deploy").must_succeed()
     demo.say(f"changed={deployed.changed} in {deployed.seconds:.1f} s")

@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.lab import access, fleet, topology
 from tests.lab.places import CHECKOUT, RUN, VENV, LabError, run
@@ -74,6 +76,16 @@ def playbook(name: str, *arguments: str, timeout: float = 300) -> Play:
 def module(name: str, pattern: str, *arguments: str, timeout: float = 120) -> Play:
     """Run one module by the ansible command."""
     return _run(["ansible", pattern, "-m", name, *arguments], timeout)
+
+
+def planned_virtual_has() -> list[dict[str, Any]]:
+    """What the inventory gives every host: the virtual HAs of the accepted plan."""
+    line, environment = fleet.command(topology.CONTROLLER, ["ansible-inventory", "--host", topology.HOME_AGENTS[0]])
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False, cwd=RUN)
+    if done.returncode:
+        raise LabError(f"ansible-inventory ended with {done.returncode}: {done.stderr[-2000:]}")
+    virtual_has: list[dict[str, Any]] = json.loads(done.stdout)["vrrp_ha_virtual_has"]
+    return virtual_has
 
 
 def _run(command: list[str], timeout: float) -> Play:

@@ -4,19 +4,14 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.lab import agents, fleet, playbooks, story, topology
 from tests.lab.homelink import HomeLink
 from tests.lab.mobility import MobileNode
-from tests.lab.places import CHECKOUT
-
-GOOD = yaml.safe_load((CHECKOUT / "tests/lab/inventory/group_vars/vrrp_ha/virtual_has.yml").read_text())
 
 
 @pytest.mark.usefixtures("mobile_node")
@@ -27,7 +22,7 @@ def test_check_mode_with_nothing_to_do_is_one_ssh_operation_per_host_too() -> No
 
 
 def test_a_change_of_one_virtual_ha_leaves_the_others_in_service(mobile_node: MobileNode, tmp_path: Path) -> None:
-    virtual_has = copy.deepcopy(GOOD["vrrp_ha_virtual_has"])
+    virtual_has = playbooks.planned_virtual_has()
     virtual_has[2]["preempt_delay"] = 1.5
     variables = tmp_path / "changed.json"
     variables.write_text(json.dumps({"vrrp_ha_virtual_has": virtual_has}))

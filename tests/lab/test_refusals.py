@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 import subprocess
@@ -13,13 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.lab import access, agents, fleet, playbooks, topology
 from tests.lab.homelink import HomeLink
-from tests.lab.places import CHECKOUT
 
-GOOD = yaml.safe_load((CHECKOUT / "tests/lab/inventory/group_vars/vrrp_ha/virtual_has.yml").read_text())
 Change = Callable[[list[dict[str, Any]]], None]
 
 
@@ -79,7 +75,7 @@ def _identity(host: str) -> tuple[int, str]:
 
 
 def variables(change: Change, place: Path) -> str:
-    virtual_has = copy.deepcopy(GOOD["vrrp_ha_virtual_has"])
+    virtual_has = playbooks.planned_virtual_has()
     change(virtual_has)
     place.write_text(json.dumps({"vrrp_ha_virtual_has": virtual_has}))
     return f"@{place}"
@@ -95,7 +91,7 @@ def test_the_role_refuses(untouched: None, change: Change, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("change", BAD, ids=lambda change: change.__name__)
 def test_the_module_in_check_mode_refuses(untouched: None, change: Change, tmp_path: Path) -> None:
-    virtual_has = copy.deepcopy(GOOD["vrrp_ha_virtual_has"])
+    virtual_has = playbooks.planned_virtual_has()
     change(virtual_has)
     keys = json.loads(access.KEYS.read_text())
     arguments = {

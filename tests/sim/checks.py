@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 ON_THE_WAY_US = 60 * MILLISECOND  # longer than any frame
+RECOVERED_US = 300 * MILLISECOND
 ABOUT_TO_EXPIRE_US = 15 * SECOND
 
 
@@ -144,6 +145,8 @@ class Checks:
         ]
         if len(servers) != 1 or world.now < world.segment.changed_at + world.master_down_us:
             return
+        if world.now < servers[0].recovered_at + RECOVERED_US:
+            return  # it has known some of them for a moment only, and that may be on the way or lost
         routes = host.kernel.routes[vrid]
         for node in world.mobile_nodes:
             promised = self.promised(node)

@@ -69,6 +69,7 @@ class Host:
         self.started_at = 0
         self.owns: set[int] = set()  # the VRIDs that it has advertised as owner since its agent started
         self.reports: Counter[str] = Counter()
+        self.recovered_at = -SECOND  # when it last took what another member knew better
         self._epoch = 0
         self._saved: dict[int, list[tuple[Binding, int]]] = {}
         self._drained: frozenset[int] = frozenset()
@@ -290,6 +291,8 @@ class Host:
                 self.world.after(delay, lambda: self.happens(answer) if life == self._life else None)
             case Report(kind=kind, level=level):
                 self.reports[kind] += 1
+                if kind == "bindings_recovered":
+                    self.recovered_at = self.world.now
                 if level != "debug":
                     self.world.log(self, f"reports {kind} {effect.fields}")
             case SetUp(virtual_ha=virtual_ha):

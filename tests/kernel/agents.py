@@ -301,7 +301,14 @@ def checksum(source: bytes, destination: bytes, next_header: int, payload: bytes
 
 
 def binding_update(
-    sequence: int, *, home: str = HOME, care_of: str = CARE_OF, vha: str = VHA, lifetime_s: int = 600
+    sequence: int,
+    *,
+    home: str = HOME,
+    care_of: str = CARE_OF,
+    vha: str = VHA,
+    lifetime_s: int = 600,
+    spi: int = SPI,
+    key: bytes = KEY,
 ) -> bytes:
     """A whole IPv6 packet: RFC 6275 section 6.1.7 with the options of RFC 4283 and RFC 4285."""
     ntp = int((time.time() + 2_208_988_800) * 2**32)
@@ -310,8 +317,8 @@ def binding_update(
     message += b"\x01\x00" + b"\x03\x10" + packed(care_of)
     message += b"\x08\x10\x01mn1@example.com"
     message += b"\x0a\x08" + ntp.to_bytes(8) + b"\x00"
-    message += b"\x09\x11\x01" + struct.pack("!I", SPI)
-    message += hmac.new(KEY, packed(care_of) + packed(home) + message, hashlib.sha1).digest()[:12]
+    message += b"\x09\x11\x01" + struct.pack("!I", spi)
+    message += hmac.new(key, packed(care_of) + packed(home) + message, hashlib.sha1).digest()[:12]
     message = message[:4] + struct.pack("!H", checksum(packed(home), packed(vha), 135, message)) + message[6:]
     home_address = b"\x87\x02\x01\x02\0\0\xc9\x10" + packed(home)
     payload = home_address + message
@@ -340,6 +347,10 @@ class MobileNode:
                 if frame[14 + 6] == 43 and upper[2] == 6:
                     return upper[6]
         raise AssertionError("no Binding Acknowledgement")
+
+    def send(self, packet: bytes) -> None:
+        """A whole IPv6 packet, to where its header says."""
+        self._out.sendto(packet, (str(IPv6Address(packet[24:40])), 0))
 
     def receives_tunnelled(self, seconds: float = 1.0) -> bool:
         """Whether a packet that a correspondent sends to the home address arrives at the care-of address."""

@@ -83,6 +83,11 @@ def _parser() -> argparse.ArgumentParser:
     for changing in (drain, undrain):
         changing.add_argument("vrid", type=int, nargs="*", help="which (default: all)")
     drain.add_argument("--wait", type=float, metavar="SECONDS", help="wait until none of them is served here")
+    recover = command("recover", _recover, "Have mobile nodes register anew with a home agent that has their keys.")
+    recover.add_argument("vrid", type=int, help="the virtual HA that they are bound at")
+    recover.add_argument("home_address", nargs="+", help="who")
+    recoveries = command("recoveries", _recoveries, "List the recoveries of one virtual HA.")
+    recoveries.add_argument("vrid", type=int, help="the virtual HA")
     command("reload", _reload, "Read the configuration again and apply what changed.")
     command("repair", _repair, "Make the host's state what it should be.")
     cleanup = command("cleanup", _cleanup, "Remove everything that a dead agent left on the host.")
@@ -259,6 +264,23 @@ def _handed_over(options: argparse.Namespace, client: Client) -> bool:
 def _undrain(options: argparse.Namespace, client: Client) -> None:
     result = client.call("undrain", vrids=options.vrid or None)
     _show(result, _changed("undrained", result["changed"]), options.json)
+
+
+@_asking
+def _recover(options: argparse.Namespace, client: Client) -> int:
+    result = client.call("recover", vrid=options.vrid, home_addresses=options.home_address)
+    lines = [f"{address}: queued" for address in result["queued"]]
+    lines += [f"{address}: not bound here, or too many are queued" for address in result["refused"]]
+    _show(result, lines, options.json)
+    return FAILED if result["refused"] else OK
+
+
+@_asking
+def _recoveries(options: argparse.Namespace, client: Client) -> None:
+    from .shell import tables
+
+    result = client.call("recoveries", vrid=options.vrid)
+    _show(result, tables.recoveries(result), options.json)
 
 
 @_asking

@@ -83,6 +83,14 @@ class ConfirmInstalled:
 
 
 @dataclass(frozen=True, slots=True)
+class RunHook:
+    """Start the operator's program with these arguments and go on; what comes of it does not matter to a core."""
+
+    program: str
+    arguments: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """Something an operator may want to know; becomes a log line, an event, a counter.
 

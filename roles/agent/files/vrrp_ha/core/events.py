@@ -74,6 +74,14 @@ class UndrainRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class RecoverRequested:
+    """The operator wants these mobile nodes of a virtual HA to register anew."""
+
+    vrid: int
+    home_addresses: tuple[Address, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class BindingsInstalled:
     """Every InstallBindings effect up to the ConfirmInstalled with this token is in the kernel."""
 

@@ -27,10 +27,12 @@ from .events import (
     LinkUp,
     PacketReceived,
     Reconfigured,
+    RecoverRequested,
     StopRequested,
     TimerFired,
     UndrainRequested,
 )
+from .recovery import MobileNodeRegistered, Recovery
 from .router_advertiser import NoRandomness, Randomness
 from .settings import HomeLink, NodeSettings, VirtualHaSettings
 from .types import UNSPECIFIED, Binding, Instant
@@ -100,6 +102,15 @@ class Node:
         """The BC or RBC of one virtual HA; KeyError for one that is not configured."""
         return self._virtual_has[vrid].cache
 
+    def recovery(self, vrid: int) -> Recovery:
+        """The recoveries of one virtual HA; KeyError for one that is not configured."""
+        return self._virtual_has[vrid].signalling.recovery
+
+    def serves(self, vrid: int) -> bool:
+        """This member is Master of the virtual HA, and is not handing it over."""
+        virtual_ha = self._virtual_has[vrid]
+        return virtual_ha.serving and not virtual_ha.leaving
+
     def snapshot(self) -> dict[int, BindingCache]:
         """Every cache, to be saved."""
         return {vrid: v.cache for vrid, v in self._virtual_has.items()}
@@ -144,6 +155,11 @@ class Node:
             case UndrainRequested(vrids=vrids):
                 for virtual_ha in self._named(vrids):
                     yield from self._with(virtual_ha, virtual_ha.undrain(now))
+            case RecoverRequested(vrid=vrid, home_addresses=home_addresses):
+                for virtual_ha in self._named((vrid,)):
+                    if self.serves(vrid):
+                        wanted = virtual_ha.signalling.recover(home_addresses, now)
+                        yield from self._with(virtual_ha, virtual_ha.serve(wanted, now))
             case Reconfigured(settings=settings):
                 yield from self._reconfigure(settings, now)
             case StopRequested():
@@ -164,10 +180,10 @@ class Node:
         packet = ipv6.decode(event.packet)
         if packet.next_header == vrrp.NEXT_HEADER:
             yield from self._vrrp(event.interface, packet, now)
-        elif packet.next_header == ipv6.MOBILITY:
+        elif packet.next_header in (ipv6.MOBILITY, ipv6.ESP):
             virtual_ha = self._by_address.get(packet.destination)
             if virtual_ha and virtual_ha.settings.mipv6_ha_mode:
-                yield from self._with(virtual_ha, virtual_ha.mobility(event, packet, now))
+                yield from self._signal(virtual_ha, event, packet, now)
         elif packet.next_header == ipv6.ICMPV6:
             icmpv6.check_packet(packet)
             match icmpv6.decode(packet.payload):
@@ -192,6 +208,19 @@ class Node:
             yield from self._with(virtual_ha, virtual_ha.sync_message(packet.source, packet.payload, now))
         else:
             raise WireError("vrrp_type", str(kind))
+
+    def _signal(
+        self, virtual_ha: VirtualHa, event: PacketReceived, packet: ipv6.Packet, now: Instant
+    ) -> Iterator[object]:
+        """For one virtual HA; that a mobile node registered there ends its recoveries from all of them."""
+        for effect in self._with(virtual_ha, virtual_ha.signal(event, packet, now)):
+            if not isinstance(effect, MobileNodeRegistered):
+                yield effect
+                continue
+            for other in (*self._virtual_has.values(), *self._leaving.values()):
+                if other.signalling.recovery.knows(effect.home_address):
+                    ended = other.signalling.registered(effect.home_address, now)
+                    yield from self._with(other, other.serve(ended, now))
 
     def _neighbour_solicitation(
         self, event: PacketReceived, packet: ipv6.Packet, message: icmpv6.NeighbourSolicitation
@@ -313,4 +342,5 @@ def _identity(settings: VirtualHaSettings) -> tuple[object, ...]:
 
 def _shared(settings: NodeSettings) -> tuple[object, ...]:
     """The settings of the agent that every virtual HA follows."""
-    return settings.mobile_node_keys, settings.sync, settings.drained_priority, settings.replay_window_us
+    of_all = tuple(getattr(settings, name) for name in settings.__slots__ if name not in ("host", "virtual_has"))
+    return *of_all, tuple(v for v in settings.virtual_has if v.is_owner)  # where mobile nodes are switched to

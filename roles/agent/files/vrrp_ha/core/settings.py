@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from .token_bucket import Pace
 from .types import CENTISECOND, SECOND, Address
 
 
@@ -73,6 +74,22 @@ class RouterAdvertisementSettings:
     autonomous: bool = False  # hosts may make addresses of the home prefix
 
 
+_RECOVERY_PACE = Pace(1_000_000, 10)
+_PACE_OF_A_SOURCE = Pace(200_000, 5)
+
+
+@dataclass(frozen=True, slots=True)
+class RecoverySettings:
+    """Full recovery (draft section 5.2.2) of mobile nodes that this member has no security association with."""
+
+    enabled: bool = True
+    pace: Pace = _RECOVERY_PACE  # recoveries begun, and so bindings deleted, of each virtual HA
+    per_source: Pace = _PACE_OF_A_SOURCE  # triggers believed from one /64
+    queue: int = 1000  # recoveries waiting for their turn, of each virtual HA
+    on_expiry: bool = False
+    hook: str = ""  # a program for mobile nodes that no key is held of
+
+
 @dataclass(frozen=True, slots=True)
 class VirtualHaSettings:
     """One virtual router of one link (RFC 9568 section 6.1 and draft section 4.1)."""
@@ -123,4 +140,5 @@ class NodeSettings:
     mobile_node_keys: tuple[MobileNodeKey, ...] = ()
     sync: SyncSettings = SyncSettings()
     drained_priority: int = 1
+    recovery: RecoverySettings = RecoverySettings()
     replay_window_us: int = 7 * SECOND  # RFC 4285 section 6: allowed clock skew of the timestamp option

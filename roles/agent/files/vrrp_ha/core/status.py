@@ -38,6 +38,7 @@ def describe(virtual_ha: VirtualHa, host: str, now: Instant) -> dict[str, object
         "bindings": len(virtual_ha.cache),
         "digest": f"{virtual_ha.cache.digest:016x}",
         "synced": virtual_ha.synced,
+        "recoveries": virtual_ha.signalling.recovery.counts(),
         "alarm": virtual_ha.alarm,
         "insecure_bindings": settings.insecure_bindings,
         "insecure_sync": settings.mipv6_ha_mode and settings.sync_key is None,

@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from ..wire import ipv6, vrrp
-from . import neighbours
 from .announcer import Announcer
 from .bc_sync import BcSync
 from .binding_cache import BindingCache
@@ -28,6 +27,7 @@ from .effects import (
     InstallBindings,
     RemoveBindings,
     Report,
+    RunHook,
     SendFrame,
     SendPacket,
     SetUp,
@@ -44,9 +44,10 @@ from .events import (
     Startup,
     TimerFired,
 )
-from .registration import MobilityReceived, Registration
+from .recovery import MobileNodeRegistered
 from .router_advertiser import Randomness, RouterAdvertiser, SolicitationReceived, SpeakerChanged
 from .settings import NodeSettings, VirtualHaSettings
+from .signalling import Signalling
 from .sync_events import (
     BindingsChanged,
     FlushRequested,
@@ -89,7 +90,7 @@ class VirtualHa:
         self._numbers = numbers
         self._election: Election | None = None
         self._sync: BcSync | None = None
-        self._registration = Registration(settings, node.mobile_node_keys, self.cache, node.replay_window_us)
+        self.signalling = Signalling(settings, node, self.cache)
         self._announcer = Announcer(settings)
         self._router = RouterAdvertiser(settings, rng)
         self._frames = VrrpFrames(settings, self.counters)
@@ -142,7 +143,8 @@ class VirtualHa:
 
     def deadline(self) -> Instant | None:
         """When this virtual HA wants a TimerFired."""
-        times = (self._retry_at, self.cache.next_expiry(), *[core.deadline() for core in self._cores])
+        times = [self._retry_at, self.cache.next_expiry(), self.signalling.deadline()]
+        times += [core.deadline() for core in self._cores]
         return min((t for t in times if t is not None), default=None)
 
     # --- what happened -------------------------------------------------------------------------------------
@@ -176,22 +178,20 @@ class VirtualHa:
         if self._sync:
             yield from self._drive(self._sync.handle(SyncReceived(source, payload), now), now)
 
-    def mobility(self, event: PacketReceived, packet: ipv6.Packet, now: Instant) -> Iterator[object]:
-        """A Mobility Header message to the VHA address; a Master answers, anybody else must not (RFC 9568 6.4.2)."""
+    def signal(self, event: PacketReceived, packet: ipv6.Packet, now: Instant) -> Iterator[object]:
+        """A mobile node's message to the VHA address; a Master answers, anybody else must not (RFC 9568 6.4.2)."""
         if not self.serving:
             self.counters["dropped.not_master"] += 1
             return
-        was_bound = packet.logical_source in self.cache
-        source_mac = event.source_mac if event.interface == self.settings.interface else None
-        received = MobilityReceived(packet, event.wall_time_us, source_mac)
-        for effect in self._registration.handle(received, now):
-            match effect:
-                case InstallBindings(bindings=changed):
-                    yield from self._replicate(changed, [], now)
-                    if not was_bound:
-                        yield from neighbours.intercept(self.settings, changed)
-                case RemoveBindings(bindings=removed):
-                    yield from self._replicate([], removed, now)
+        yield from self.serve(self.signalling.received(event, packet, now), now)
+
+    def serve(self, effects: Iterable[object], now: Instant) -> Iterator[object]:
+        """Carry out what mobile nodes caused, and replicate what it changed in the cache."""
+        for effect in effects:
+            if isinstance(effect, InstallBindings):
+                yield from self._replicate(effect.bindings, [], now)
+            elif isinstance(effect, RemoveBindings):
+                yield from self._replicate([], effect.bindings, now)
             yield from self._apply(effect, now)
 
     def router_solicitation(self, now: Instant) -> Iterator[object]:
@@ -210,6 +210,8 @@ class VirtualHa:
             self.counters["bindings_expired"] += len(expired)
             if self.serving:
                 yield from self._replicate([], expired, now)
+                yield from self.serve(self.signalling.lapsed(expired, now), now)
+        yield from self.serve(self.signalling.handle(TimerFired(), now), now)
         for core in self._cores:
             due = core.deadline()
             if due is not None and due <= now:
@@ -223,9 +225,8 @@ class VirtualHa:
         yield Report("info", "drained", self.settings.vrid)
         if self._election:
             yield from self._flush(now)
-            yield from self._drive(
-                self._election.handle(PriorityChanged(self.effective_priority, resign=True), now), now
-            )
+            resign = PriorityChanged(self.effective_priority, resign=True)
+            yield from self._drive(self._election.handle(resign, now), now)
 
     def undrain(self, now: Instant) -> Iterator[object]:
         """Back into the election; an owner takes over at once when its bindings are the Master's."""
@@ -263,7 +264,7 @@ class VirtualHa:
         before, self.settings, self.node = self.settings, settings, node
         self._router.reconfigure(settings, now)
         self._frames.reconfigure(settings)
-        self._registration.reconfigure(settings, node.mobile_node_keys, node.replay_window_us)
+        self.signalling.reconfigure(settings, node)
         host_part = ("accept_mode", "home_link", "is_owner")
         if self.link and any(getattr(before, name) != getattr(settings, name) for name in host_part):
             yield SetUp(settings)
@@ -290,8 +291,7 @@ class VirtualHa:
         elif settings.mipv6_ha_mode:
             self._sync = BcSync(self.cache, settings, self.node.sync, link.link_local, link.mtu, self._numbers)
         hold = settings.mipv6_ha_mode and settings.is_owner and not self.drained
-        priority = PriorityChanged(self.effective_priority)
-        yield from self._drive(self._election.handle(priority, now), now)
+        yield from self._drive(self._election.handle(PriorityChanged(self.effective_priority), now), now)
         yield from self._drive(self._election.handle(Startup(hold=hold), now), now)
 
     def _lose_link(self, now: Instant) -> Iterator[object]:
@@ -314,6 +314,7 @@ class VirtualHa:
         speaker = SpeakerChanged(speaks=self.serving and not self.leaving)
         yield from self._announcer.handle(speaker, now)
         yield from self._router.handle(speaker, now)
+        yield from self.serve(self.signalling.handle(speaker, now), now)
 
     def _apply(self, effect: object, now: Instant) -> Iterator[object]:
         """The table: what one core asks for, and who gets to hear of it."""
@@ -343,7 +344,7 @@ class VirtualHa:
             case Report(level=level, kind=kind, fields=fields):
                 self.counters[kind] += 1
                 yield Report(level, kind, vrid, fields)
-            case InstallBindings() | RemoveBindings() | SendPacket() | SendFrame():
+            case InstallBindings() | RemoveBindings() | SendPacket() | SendFrame() | RunHook() | MobileNodeRegistered():
                 yield effect
             case _:
                 raise AssertionError(f"no core may ask for {effect!r}")

@@ -15,15 +15,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from .. import __version__
-from ..core.events import DrainRequested, Reconfigured, StopRequested, UndrainRequested
+from ..core.events import DrainRequested, Reconfigured, RecoverRequested, StopRequested, UndrainRequested
 from ..core.node import Node
-from ..core.types import SECOND, Instant
+from ..core.types import SECOND, Address, Instant
 from . import config, process
 from .calls import Calls
 from .clock import monotonic, wall_clock_us
 from .config import Configuration, ConfigurationError
 from .control import ControlServer
 from .current import FilesOnDisk
+from .hooks import REAP_US
 from .host import Host
 from .journal import Journal
 from .loop import Loop
@@ -95,6 +96,7 @@ class Agent:
         self._loop.also(self._control.work)
         self._loop.every(SNAPSHOT_US, self._begin_snapshot)
         self._loop.every(RETRY_US, self._retry)
+        self._loop.every(REAP_US, self.host.hooks.reap)
         if self._service.watchdog_interval_us:
             self._loop.every(self._service.watchdog_interval_us, self._service.alive)
         self._service.ready(f"{len(self.node.vrids)} virtual HAs")
@@ -170,6 +172,12 @@ class Agent:
         if changed:
             self._state.save_drained(self.node.drained)
         return changed
+
+    def recover(self, vrid: int, home_addresses: tuple[Address, ...]) -> list[Address]:
+        """Have these mobile nodes register anew; returns those that are going to."""
+        self._loop.handle(RecoverRequested(vrid, home_addresses))
+        recovery = self.node.recovery(vrid)
+        return [home_address for home_address in home_addresses if recovery.is_under_way(home_address)]
 
     def repair(self) -> list[str]:
         """Make the host's state what it should be."""

@@ -32,6 +32,7 @@ _SCAN = 1000  # cache entries looked at in one piece
 _BATCH = 50  # bindings or virtual HAs written in one piece
 MOST_BINDINGS = 10_000
 MOST_EVENTS = 1000
+MOST_RECOVERIES = 1000  # in one call
 _FLAGS = (
     ("A", FLAG_ACKNOWLEDGE),
     ("H", FLAG_HOME_REGISTRATION),
@@ -49,10 +50,12 @@ class Calls:
             "status": self._status,
             "bindings": self._bindings,
             "events": self._events,
+            "recoveries": self._recoveries,
         }
         self._changing: dict[str, Callable[[Json], Answer]] = {
             "drain": self._drain,
             "undrain": self._undrain,
+            "recover": self._recover,
             "reload": self._reload,
             "repair": self._repair,
         }
@@ -80,10 +83,7 @@ class Calls:
         yield "]}"
 
     def _bindings(self, arguments: Json) -> Answer:
-        vrid = arguments.get("vrid")
-        if not isinstance(vrid, int) or isinstance(vrid, bool):
-            raise CallError("bad_request", "'vrid' is required", "Give the number of a virtual HA.")
-        self._check_known([vrid])
+        vrid = self._vrid(arguments)
         limit = _number(arguments, "limit", 100, MOST_BINDINGS)
         after = _address(arguments, "after")
         home_address = _address(arguments, "home_address")
@@ -137,6 +137,16 @@ class Calls:
             if not events:
                 yield None
 
+    def _recoveries(self, arguments: Json) -> Answer:
+        vrid = self._vrid(arguments)
+        recovery = self._agent.node.recovery(vrid)
+        known = recovery.describe(monotonic())
+        start: Json = {"vrid": vrid, "counts": recovery.counts()}
+        yield json.dumps(start)[:-1] + ', "recoveries": ['
+        for at in range(0, len(known), _BATCH):
+            yield (", " if at else "") + json.dumps(known[at : at + _BATCH])[1:-1]
+        yield "]}"
+
     # --- changing ------------------------------------------------------------------------------------------
 
     def _drain(self, arguments: Json) -> Answer:
@@ -146,6 +156,19 @@ class Calls:
     def _undrain(self, arguments: Json) -> Answer:
         vrids = self._vrids(arguments)
         yield json.dumps({"changed": self._agent.undrain(vrids)})
+
+    def _recover(self, arguments: Json) -> Answer:
+        vrid = self._vrid(arguments)
+        values = arguments.get("home_addresses")
+        if not isinstance(values, list) or not 1 <= len(values) <= MOST_RECOVERIES:
+            message = f"'home_addresses' must be a list of 1 to {MOST_RECOVERIES} addresses"
+            raise CallError("bad_request", message, "Name the mobile nodes by their home addresses.")
+        home_addresses = tuple(_parse_address(value, "home_addresses") for value in values)
+        if not self._agent.node.serves(vrid):
+            raise CallError("not_master", f"this host is not Master of VRID {vrid}", "Ask the Master (vrrp-ha status).")
+        begun = self._agent.recover(vrid, home_addresses)
+        unknown = [home_address for home_address in home_addresses if home_address not in set(begun)]
+        yield json.dumps({"queued": [*map(text, begun)], "refused": [*map(text, unknown)]})
 
     def _reload(self, _arguments: Json) -> Answer:
         try:
@@ -161,6 +184,13 @@ class Calls:
         yield json.dumps({"repaired": self._agent.repair()})
 
     # --- arguments -----------------------------------------------------------------------------------------
+
+    def _vrid(self, arguments: Json) -> int:
+        vrid = arguments.get("vrid")
+        if not isinstance(vrid, int) or isinstance(vrid, bool):
+            raise CallError("bad_request", "'vrid' is required", "Give the number of a virtual HA.")
+        self._check_known([vrid])
+        return vrid
 
     def _vrids(self, arguments: Json) -> tuple[int, ...]:
         vrids = arguments.get("vrids")
@@ -195,8 +225,10 @@ def _number(arguments: Json, name: str, default: int, most: int | None, least: i
 
 def _address(arguments: Json, name: str) -> Address | None:
     value = arguments.get(name)
-    if value is None:
-        return None
+    return None if value is None else _parse_address(value, name)
+
+
+def _parse_address(value: object, name: str) -> Address:
     try:
         return packed(str(value))
     except ValueError:

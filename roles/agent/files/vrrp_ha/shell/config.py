@@ -24,6 +24,7 @@ from ..core.settings import (
     VirtualHaSettings,
 )
 from ..core.types import CENTISECOND, SECOND
+from . import recovery_config
 from .fields import Fields, Problem, parse_json, suggestion
 from .keys import Keys, load_keys
 
@@ -81,6 +82,7 @@ def load(path: str, keys_path: str | None = None) -> Configuration:
     host = fields.text("host")
     shell = _shell(fields)
     sync = _sync(fields.section("sync"))
+    recovery = recovery_config.read(fields.section("recovery"))
     keys_file = keys_path or shell.keys_file
     keys, keys_data = load_keys(keys_file, problems) if keys_file else (Keys(), b"")
     readers = fields.sections("virtual_has")
@@ -89,7 +91,7 @@ def load(path: str, keys_path: str | None = None) -> Configuration:
     _check_together(readers, virtual_has)
     if problems:
         raise ConfigurationError(problems)
-    node = NodeSettings(host, tuple(virtual_has), keys.mobile_node_keys, sync)
+    node = NodeSettings(host, tuple(virtual_has), keys.mobile_node_keys, sync, recovery=recovery)
     return Configuration(
         path, node, shell, tuple(keys.sync_keys.values()), _digest(data), _digest(keys_data), tuple(_warnings(node))
     )

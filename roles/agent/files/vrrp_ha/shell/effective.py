@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from ..core.settings import Member, RouterAdvertisementSettings, SyncSettings, VirtualHaSettings
 from ..core.types import CENTISECOND, SECOND, text
+from . import recovery_config
 from .config import FORMAT, Configuration
 
 MASK = "********"
@@ -24,6 +25,7 @@ def effective(configuration: Configuration) -> dict[str, object]:
         "first_table": shell.first_table,
         "decapsulation_table": shell.decapsulation_table,
         "sync": _sync(node.sync),
+        "recovery": recovery_config.plain(node.recovery),
         "virtual_has": [_virtual_ha(virtual_ha) for virtual_ha in node.virtual_has],
         "keys": {
             "sync_keys": [{"name": k.name, "key_id": k.key_id, "key": MASK} for k in configuration.sync_keys],

@@ -144,6 +144,16 @@ class Fields:
             return round(low * SECOND)
         return round(value * SECOND)
 
+    def per_second(self, name: str, low: float, high: float, default: float) -> int:
+        """A rate; returned in millionths of one per second."""
+        value = self._get(name, default)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return self._wrong(name, value, f"a number per second from {low:g} to {high:g}", round(low * 1_000_000))
+        if not low <= value <= high:
+            self.problem(name, f"{value:g} per second is out of range", f"Use {low:g} to {high:g}.")
+            return round(low * 1_000_000)
+        return round(value * 1_000_000)
+
     def text(self, name: str, default: str = REQUIRED) -> str:
         """A string; an empty one only where the default is empty."""
         value: object = self._get(name, default)

@@ -20,6 +20,7 @@ from ..core.effects import (
     InstallBindings,
     RemoveBindings,
     Report,
+    RunHook,
     SendFrame,
     SendPacket,
     SetUp,
@@ -31,6 +32,7 @@ from ..core.types import Address, Instant
 from .clock import monotonic
 from .config import ShellSettings, home_agents_anycast
 from .dataplane import DataPlane, DataPlaneError
+from .hooks import Hooks
 from .journal import Journal
 from .links import LinkMonitor, macvlan_name
 from .poller import Poller
@@ -50,6 +52,7 @@ class Host:
         self.dataplane = DataPlane(settings.first_table, settings.decapsulation_table)
         self._journal = journal
         self._poller = poller
+        self.hooks = Hooks(journal, self.counters)
         self._monitor = LinkMonitor()
         self._sockets: dict[str, HomeLinkSockets] = {}
         self._signalling = SignallingSocket()
@@ -124,6 +127,8 @@ class Host:
                     self.dataplane.remove(vrid, bindings)
                 case SendPacket(packet=packet):
                     self._send_packet(packet)
+                case RunHook():
+                    self.hooks.run(effect)
                 case ConfirmInstalled(vrid=vrid, token=token):
                     self.dataplane.confirm(vrid, token)
                 case Report(level=level, kind=kind, vrid=number, fields=fields):

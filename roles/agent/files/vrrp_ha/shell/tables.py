@@ -58,6 +58,20 @@ def bindings(result: dict[str, Any]) -> Iterator[str]:
         yield f"more with --after {result['next']}"
 
 
+def recoveries(result: dict[str, Any]) -> Iterator[str]:
+    """`vrrp-ha recoveries`."""
+    columns = ("home_address", "state", "reason", "destination", "method", "attempts")
+    rows = [
+        [*(entry[column] for column in columns), duration(entry["since_s"]), entry["detail"]]
+        for entry in result["recoveries"]
+    ]
+    if rows:
+        heading = ["HOME ADDRESS", "STATE", "REASON", "DESTINATION", "METHOD", "ATTEMPTS", "SINCE", "DETAIL"]
+        yield from table(heading, rows)
+    counts = ", ".join(f"{number} {state}" for state, number in result["counts"].items())
+    yield f"VRID {result['vrid']}: {counts}"
+
+
 def event(entry: dict[str, Any]) -> str:
     """One line of `vrrp-ha events`."""
     vrid = f" vrid={entry['vrid']}" if "vrid" in entry else ""

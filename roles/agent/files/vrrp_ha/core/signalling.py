@@ -1,0 +1,91 @@
+# Copyright: the mip6.vrrp_ha developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What mobile nodes say to one virtual HA that this member is Master of: registrations, and what nobody here can read.
+
+Ties Registration and Recovery together. RemoveBindings and InstallBindings among the effects are changes that this
+member made to the cache: virtual_ha.py replicates them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from ..wire import ipv6
+from . import neighbours
+from .binding_cache import BindingCache
+from .effects import InstallBindings, RemoveBindings, Report
+from .events import PacketReceived, TimerFired
+from .recovery import BindingsLapsed, MobileNodeRegistered, Recovery, RecoveryWanted, TriggerSeen
+from .registration import MobilityReceived, Registration, is_unicast_routable
+from .router_advertiser import SpeakerChanged
+from .settings import NodeSettings, VirtualHaSettings
+from .types import Address, Binding, Instant
+
+
+class Signalling:
+    """The Master's side of mobility signalling; a Backup is not asked."""
+
+    def __init__(self, settings: VirtualHaSettings, node: NodeSettings, cache: BindingCache) -> None:
+        self._settings = settings
+        self._cache = cache
+        self._registration = Registration(settings, node.mobile_node_keys, cache, node.replay_window_us)
+        self.recovery = Recovery(settings, node, cache)
+
+    def reconfigure(self, settings: VirtualHaSettings, node: NodeSettings) -> None:
+        """New settings of the same virtual HA."""
+        self._settings = settings
+        self._registration.reconfigure(settings, node.mobile_node_keys, node.replay_window_us)
+        self.recovery.reconfigure(settings, node)
+
+    def received(self, event: PacketReceived, packet: ipv6.Packet, now: Instant) -> Iterator[object]:
+        """A Mobility Header or ESP came to an address of the virtual HA."""
+        if packet.next_header == ipv6.ESP:
+            yield Report("debug", "dropped.esp")
+            yield from self._unreadable(packet, "esp", now)
+            return
+        was_bound = packet.logical_source in self._cache
+        source_mac = event.source_mac if event.interface == self._settings.interface else None
+        received = MobilityReceived(packet, event.wall_time_us, source_mac)
+        for effect in self._registration.handle(received, now):
+            yield effect
+            match effect:
+                case InstallBindings(bindings=changed):
+                    if not was_bound:
+                        yield from neighbours.intercept(self._settings, changed)
+                    yield MobileNodeRegistered(packet.logical_source)
+                case RemoveBindings():
+                    yield MobileNodeRegistered(packet.logical_source)
+                case Report(kind="dropped.unknown_spi"):
+                    yield from self._unreadable(packet, "unknown_spi", now)
+
+    def lapsed(self, expired: list[Binding], now: Instant) -> Iterable[object]:
+        """These bindings expired."""
+        return () if self._settings.is_owner else self.recovery.handle(BindingsLapsed(expired), now)
+
+    def recover(self, home_addresses: tuple[Address, ...], now: Instant) -> Iterable[object]:
+        """The operator asks; also for the virtual HA that this member owns."""
+        return self.recovery.handle(RecoveryWanted(home_addresses), now)
+
+    def registered(self, home_address: Address, now: Instant) -> Iterable[object]:
+        """The mobile node registered with some virtual HA of this node."""
+        return self.recovery.handle(MobileNodeRegistered(home_address), now)
+
+    def handle(self, event: SpeakerChanged | TimerFired, now: Instant) -> Iterable[object]:
+        """What concerns recoveries alone: registrations have no timers and no roles."""
+        return self.recovery.handle(event, now)
+
+    def deadline(self) -> Instant | None:
+        """When it wants a TimerFired."""
+        return self.recovery.deadline()
+
+    def _unreadable(self, packet: ipv6.Packet, reason: str, now: Instant) -> Iterator[object]:
+        """Draft section 5.2.2, which speaks of the RBC: an owner that cannot read a packet lost no key by a failover.
+
+        The packet is described there as it is after the Home Address option was processed. On the wire its source is
+        the care-of address, mostly another one than is bound: a mobile node that did not move has little to say.
+        """
+        home_address = packet.home_address
+        if self._settings.is_owner or home_address is None:
+            return
+        if is_unicast_routable(home_address) and is_unicast_routable(packet.source):
+            yield from self.recovery.handle(TriggerSeen(home_address, packet.source, reason), now)

@@ -1,0 +1,46 @@
+# Copyright: the mip6.vrrp_ha developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The section `recovery` of agent.json, both ways."""
+
+from __future__ import annotations
+
+from ..core.settings import RecoverySettings
+from ..core.token_bucket import Pace
+from .fields import Fields
+
+_MILLION = 1_000_000
+MOST_QUEUED = 100_000
+
+
+def read(fields: Fields) -> RecoverySettings:
+    """The settings; notes every problem."""
+    defaults = RecoverySettings()
+    settings = RecoverySettings(
+        enabled=fields.boolean("enabled", defaults.enabled),
+        pace=_pace(fields, "rate", "burst", defaults.pace),
+        per_source=_pace(fields, "per_source_rate", "per_source_burst", defaults.per_source),
+        queue=fields.integer("queue", 1, MOST_QUEUED, defaults.queue),
+        on_expiry=fields.boolean("on_expiry", defaults.on_expiry),
+        hook=fields.absolute_path("hook") if fields.is_given("hook") else "",
+    )
+    fields.close()
+    return settings
+
+
+def plain(settings: RecoverySettings) -> dict[str, object]:
+    """As it would stand in the file."""
+    return {
+        "enabled": settings.enabled,
+        "rate": settings.pace.rate_millionths / _MILLION,
+        "burst": settings.pace.burst,
+        "per_source_rate": settings.per_source.rate_millionths / _MILLION,
+        "per_source_burst": settings.per_source.burst,
+        "queue": settings.queue,
+        "on_expiry": settings.on_expiry,
+        "hook": settings.hook or None,
+    }
+
+
+def _pace(fields: Fields, rate: str, burst: str, default: Pace) -> Pace:
+    millionths = fields.per_second(rate, 0.001, 10_000, default.rate_millionths / _MILLION)
+    return Pace(millionths, fields.integer(burst, 1, 10_000, default.burst))

@@ -15,11 +15,6 @@ from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.plan_report import (
 
 PRIORITIES = {"ha1": 255, "ha2": 200, "ha10": 150}
 ONE = {"vrid": 51, "name": "vha-a", "addresses": ["2001:db8:1::51"], "priorities": PRIORITIES}
-    "vrid": 51,
-    "name": "vha-a",
-    "addresses": ["2001:db8:1::51"],
-    "priorities": {"ha1": 255, "ha2": 200, "ha10": 150},
-}
 OTHER = {"vrid": 52, "addresses": ["2001:db8:1::52"], "priorities": {"ha2": 255, "ha10": 200}}
 
 

@@ -29,7 +29,7 @@ from tests.unit.core.registering import CARE_OF, ELSEWHERE, HOME, KEY, OTHER_HOM
 from vrrp_ha.core.effects import RemoveBindings, Report
 from vrrp_ha.core.events import Reconfigured, RecoverRequested
 from vrrp_ha.core.settings import MobileNodeKey, VirtualHaSettings
-from vrrp_ha.core.types import packed
+from vrrp_ha.core.types import Binding, packed
 from vrrp_ha.wire import mobility
 
 HOME_TEXT = "2001:db8:1::1001"
@@ -292,6 +292,26 @@ def test_more_than_a_burst_wait_for_their_turn_and_keep_their_bindings_meanwhile
     assert deleted(story.runs_until(2.0)) == homes[10:60]  # first come, first served
     assert deleted(story.runs_until(2.8)) == homes[60:]
     assert story.state()["recoveries"]["pending"] == 0
+
+
+def test_a_thousand_at_once_are_all_served_and_the_first_do_not_wait_for_the_last():
+    story = acting_master(pace=pace(50, 10), per_source=pace(1, 10_000))
+    homes = [home(number) for number in range(1000)]
+    for address in homes:
+        story.node.bindings(51).put(Binding(address, CARE_OF, 1, 0xC000, at(600)))
+    waiting = [effect for address in homes for effect in story.receives(esp(address), 1.0)]
+    served, second = [], 1.0
+    while len(served) < 1000 and second < 60:
+        for packet, _ in switches(waiting):
+            address = packet.routing_home_address
+            served.append(address)
+            story.receives(update(home=address, destination=OWN_VHA, seconds=second), second)
+        second += 0.5
+        waiting = story.runs_until(second)
+    assert served == homes  # each once: all answered before the first one was sent again
+    assert second < 1 + 1000 / 50 + 1
+    assert story.state()["recoveries"] == {"pending": 0, "sent": 0, "done": 1000, "failed": 0}
+    assert len(story.node.bindings(52)) == 1000
 
 
 def test_a_valid_binding_update_ends_a_recovery_that_waits_and_nothing_is_lost():

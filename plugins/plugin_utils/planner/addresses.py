@@ -71,7 +71,7 @@ def _range_of(part: Any) -> tuple[int, int]:
         network = network_of(part)
         return int(network.network_address), int(network.broadcast_address)
     if isinstance(part, str) and "-" in part:
-        first, _, last = part.partition("-")
+        first, last = part.split("-", 1)
         low, high = number_of(first.strip()), number_of(last.strip())
         if low > high:
             raise ValueError(f"{part} ends before it begins")

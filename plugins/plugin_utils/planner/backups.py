@@ -55,14 +55,14 @@ class _Spread:
         self.members = members
         self.owners = owners
         self.active = members.in_service(ACTIVE)
-        self.owned: list[list[int]] = [[] for _ in range(len(members))]
+        self.owned: list[list[int]] = [[] for member in members.weights]
         for index, owner in enumerate(owners):
             if owner is not None:
                 self.owned[owner].append(index)
         # Who serves how many when nothing fails: what active HAs own, and later what they serve for drained ones.
         self.loads = [len(self.owned[member]) if member in self.active else 0 for member in range(len(members))]
         # Who is first backup of how many, of each owner, and of each zone's owners.
-        self.first_of = [[0] * len(members) for _ in range(len(members))]
+        self.first_of = [[0] * len(members) for member in members.weights]
         self.first_of_zone: dict[str | None, list[int]] = {zone: [0] * len(members) for zone in set(members.zones)}
         self.previous = [
             [backup for backup in order if backup != owner and members.services[backup] == ACTIVE]

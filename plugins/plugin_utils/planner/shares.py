@@ -26,8 +26,8 @@ def apportion(
     shares, lacking, left = _parts(total, weights, at_least)
     if left:
         order = sorted((held[i] <= shares[i], -lack, tie[i], i) for i, lack in lacking)
-        for *_, index in order[:left]:
-            shares[index] += 1
+        for place in order[:left]:
+            shares[place[-1]] += 1
     return shares
 
 
@@ -107,25 +107,29 @@ def balanced(
     counts = apportion(total, weights, at_least, held, tie)
     if len({weight for weight in weights if weight}) < 2:
         return counts
-    lower, lacking, _ = _parts(total, weights, at_least)
+    lower, lacking = _parts(total, weights, at_least)[:2]
+    uneven = [index for index, lack in lacking]
     off, short = worst_survivor(weights, counts)
     while off > 0:
-        takers = sorted((index != short, tie[index], index) for index, _ in lacking if counts[index] == lower[index])
-        givers = [index for index, _ in lacking if counts[index] > lower[index]]
-        for _, _, taker in takers:
-            better = min((_exchanged(weights, counts, giver, taker, tie) for giver in givers), default=(off,))
-            if better[0] < off:
-                off, short, _, counts = better
-                break
-        else:
+        # Most often it helps to give one more to who suffers most; if not, to another.
+        takers = sorted((i for i in uneven if counts[i] == lower[i]), key=lambda i: (i != short, tie[i]))
+        givers = [index for index in uneven if counts[index] > lower[index]]
+        exchanges = (_best_exchange(weights, counts, givers, taker, tie) for taker in takers if givers)
+        better = next((exchange for exchange in exchanges if exchange[0] < off), None)
+        if better is None:
             break
+        off, short, counts = better[0], better[1], better[-1]
     return counts
 
 
-def _exchanged(
-    weights: Sequence[int], counts: Sequence[int], giver: int, taker: int, tie: Sequence[int]
+def _best_exchange(
+    weights: Sequence[int], counts: Sequence[int], givers: Sequence[int], taker: int, tie: Sequence[int]
 ) -> tuple[float, int, int, list[int]]:
-    changed = list(counts)
-    changed[giver] -= 1
-    changed[taker] += 1
-    return (*worst_survivor(weights, changed), tie[giver], changed)
+    """What is best when one of the givers gives one to the taker: as `worst_survivor`, whose turn, and the counts."""
+    exchanges = []
+    for giver in givers:
+        changed = list(counts)
+        changed[giver] -= 1
+        changed[taker] += 1
+        exchanges.append((*worst_survivor(weights, changed), tie[giver], changed))
+    return min(exchanges)

@@ -91,6 +91,11 @@ class Fleet:
         return self.run("playbook", "check.yml")
 
 
+def says(output: str, text: str) -> bool:
+    """Whether a text is in what Ansible printed, which may have wrapped it."""
+    return "".join(text.split()) in "".join(output.split())
+
+
 @pytest.fixture
 def fleet(tmp_path, tmp_path_factory):
     collections = tmp_path_factory.mktemp("collections")
@@ -141,8 +146,8 @@ def test_what_cannot_be_planned_is_said_all_at_once(fleet):
     fleet.plan["links"]["hamburg"] = {"prefix": "2001:db8:2::/64", "addresses": "2001:db8:2::1", "interface": "eth1"}
     fleet.write()
     said = fleet.run("inventory", "--graph").stderr
-    assert "- link berlin: 3 virtual HAs need a VRID each, and 2 are allowed; allow more in vrids" in said
-    assert "- link hamburg: no host is on it; set vrrp_ha_link of its HAs" in said
+    assert says(said, "- link berlin: 3 virtual HAs need a VRID each, and 2 are allowed; allow more in vrids")
+    assert says(said, "- link hamburg: no host is on it; set vrrp_ha_link of its HAs")
 
 
 def test_a_deploy_is_refused_while_the_plan_cannot_be_read(fleet):
@@ -229,7 +234,7 @@ def test_a_broken_lock_file_is_named_with_the_path_in_it(fleet):
     fleet.accept()
     fleet.lock.write_text(fleet.lock.read_text().replace("vrid: 51", "vrid: 510"))
     said = fleet.run("inventory", "--graph").stderr
-    assert "links.berlin.virtual_has.berlin-1.vrid: 510 is no VRID; give 1 to 255" in said
+    assert says(said, "links.berlin.virtual_has.berlin-1.vrid: 510 is no VRID; give 1 to 255")
 
 
 def test_a_plan_from_the_cache_is_that_of_the_same_inventory_only(fleet):

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How long planning takes: 10,000 HAs on 1,000 links, and what the inventory plugin adds for 1,000 hosts.
 
-Run by `make bench`, or alone: pytest -s -o python_files='bench_*.py' tests/bench/bench_plan.py
+Run by `make bench`, or alone: python tests/bench/bench_plan.py
 
 The limits are on processor time, the best of three, since other work on the machine would be measured otherwise.
 """
@@ -174,3 +174,7 @@ def test_compared_with_the_usual_arithmetic(collections, size, total):
             f"(fair: {total / (size - 1):5.1f}); owners that change for one HA more: {moved:3d}"
         )
     assert worst - 1 <= total / (size - 1)
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main(["-q", "-s", __file__]))

@@ -14,7 +14,7 @@ import pytest
 
 from tests.lab import fleet, playbooks, story, topology
 from tests.lab.mobility import MobileNode
-from tests.lab.places import LabError
+from tests.lab.places import RUN, LabError, locked
 
 HERE = Path(__file__).parent
 TOOLS = ("systemd-nspawn", "debootstrap", "ip", "nft", "ssh", "nsenter")
@@ -46,9 +46,11 @@ def machine() -> Iterator[None]:
         pytest.skip("needs root")
     if missing := [tool for tool in TOOLS if shutil.which(tool) is None]:
         pytest.skip(f"missing: {', '.join(missing)}; run tests/setup")
-    fleet.down()
-    yield
-    fleet.down()
+    # Another test run on this machine has the same lab: wait until it is over.
+    with locked(RUN.with_name(f"{RUN.name}-tests")):
+        fleet.down()
+        yield
+        fleet.down()
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,6 @@ class Keepalived:
     """Debian's keepalived with the virtual MAC, told what it does by its log."""
 
     name = "keepalived"
-    is_late = False
 
     def __init__(self, host: Host, directory: Path, priority: int, interval_s: float = 0.1) -> None:
         self.host = host
@@ -92,7 +91,6 @@ class Frr:
     """zebra and vrrpd; the macvlan that they expect is made as their manual says."""
 
     name = "frr"
-    is_late = True  # its first advertisement comes an interval after it took over
     interface = "vrrp6-2-1"
 
     def __init__(self, host: Host, directory: Path, priority: int) -> None:

@@ -1,6 +1,6 @@
 # Copyright: the mip6.vrrp_ha developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an active data plane forwards, on the wire, and what it refuses. DESIGN section 3, points 10 and 14."""
+"""What an active data plane forwards, on the wire, and what it refuses."""
 
 import socket
 import struct

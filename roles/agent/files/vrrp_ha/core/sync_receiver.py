@@ -1,6 +1,6 @@
 # Copyright: the mip6.vrrp_ha developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a member that is not the Master keeps its cache equal to the Master's (draft section 4.2.2, DESIGN section 3).
+"""How a member that is not the Master keeps its cache equal to the Master's (draft section 4.2.2, docs/protocol.md).
 
 Applies what the Master says, asks for everything until it has it, and compares digests to notice what it missed.
 It is told only what really comes from the current Master; bc_sync.py sees to that.

@@ -1,6 +1,6 @@
 # Copyright: the mip6.vrrp_ha developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the Master of a virtual HA tells the others about its cache (draft section 4.2.3, DESIGN section 3).
+"""What the Master of a virtual HA tells the others about its cache (draft section 4.2.3, docs/protocol.md).
 
 Changes at once and again a little later, everything when somebody asks, and a digest now and then; of a former
 Master, what its successor may not know. Yields messages; who signs and sends them is bc_sync.py's business. Work is cut

@@ -4,7 +4,7 @@
 
 The cores know nothing of each other; what one of them wants becomes an event of its siblings or an effect for the
 shell in `_apply`, the one table to read first. What a member does when it starts, takes over, hands over or returns
-as owner (draft section 4.2, DESIGN "returning owner") is decided here and nowhere else.
+as owner (draft section 4.2, docs/protocol.md "returning owner") is decided here and nowhere else.
 """
 
 from __future__ import annotations

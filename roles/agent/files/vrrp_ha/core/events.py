@@ -103,7 +103,7 @@ class EffectFailed:
 
 @dataclass(frozen=True, slots=True)
 class Startup:
-    """RFC 9568 section 6.4.1. hold: an owner begins as Backup and waits for Release (docs/protocol.md: returning owner)."""
+    """RFC 9568 section 6.4.1. hold: an owner begins as Backup and waits for Release (docs/protocol.md)."""
 
     hold: bool = False
 

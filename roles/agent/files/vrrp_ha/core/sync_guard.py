@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who may take part in the synchronisation of a virtual HA: allowed members, authenticators, fresh counters.
 
-Seals what is sent and opens what was received (docs/protocol.md, authenticator). Whether an honest member is the one to be
-listened to is not decided here. With no key, the draft's bare messages are sent and accepted.
+Seals what is sent and opens what was received (docs/protocol.md, authenticator). Whether an honest member is the one
+to be listened to is not decided here. With no key, the draft's bare messages are sent and accepted.
 """
 
 from __future__ import annotations

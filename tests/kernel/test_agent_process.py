@@ -86,6 +86,15 @@ def test_repair_mends_what_somebody_broke(new_agent, link, mobile_node):
     assert a.call("repair") == {"repaired": []}
 
 
+def test_a_gate_that_somebody_closed_is_opened_again_and_told(new_agent, link, mobile_node):
+    a = new_agent("a", {51: 255}).start()
+    a.becomes("master")
+    assert mobile_node.register() == 0
+    link.run("a", "sysctl", "-qw", "net.ipv6.conf.mip6-51.ignore_routes_with_linkdown=1")
+    until(lambda: "repaired" in [event["kind"] for event in a.call("events")["events"]])
+    until(mobile_node.receives_tunnelled)
+
+
 def test_reload_leaves_other_virtual_has_untouched(pair, observer):
     a, _b = pair
     observer.drop()

@@ -64,10 +64,6 @@ class Program:
         """Jump if A is the value (no label: go on)."""
         self._code.append((0x15, then, otherwise, value))
 
-    def jump(self, label: str) -> None:
-        """Go on at a label, however far away."""
-        self._code.append((0x05, label, 0, 0))
-
     def result(self, accept: bool) -> None:
         """The end: the whole packet or none of it."""
         self._code.append((0x06, 0, 0, 0x40000 if accept else 0))
@@ -76,9 +72,6 @@ class Program:
         """struct sock_filter[]."""
         result = []
         for i, (code, true, false, operand) in enumerate(self._code):
-            if code == 0x05:
-                result.append(struct.pack("=HBBI", code, 0, 0, self._labels[str(true)] - i - 1))
-                continue
             jumps = [self._labels[j] - i - 1 if isinstance(j, str) and j else 0 for j in (true, false)]
             result.append(struct.pack("=HBBI", code, *jumps, operand))
         return b"".join(result)

@@ -183,6 +183,8 @@ class Host:
             results = [BindingsInstalled(vrid, token) for vrid, token in self.dataplane.work(budget_us)]
         except DataPlaneError as error:
             results = [self.failed(error)]
+        for text in self.dataplane.mended():
+            self._journal.report("warning", "repaired", None, {"what": text})
         if not self.dataplane.pending:
             return results, None
         now = monotonic()

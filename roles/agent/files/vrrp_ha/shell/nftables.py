@@ -215,10 +215,6 @@ class Table:
         """A set that no rule uses goes."""
         return _message(_DEL_SET, 0, self._table + attribute_string(2, name))
 
-    def flush_set(self, name: str) -> bytes:
-        """Every element of a set goes."""
-        return _message(_DEL_ELEMENT, 0, self._table + attribute_string(2, name))
-
     def add_elements(self, name: str, keys: Sequence[bytes]) -> bytes:
         """Keys of a set; one that is there already stays."""
         return self._elements(_NEW_ELEMENT, netlink.CREATE, name, keys)
@@ -292,11 +288,6 @@ class Table:
     def _read(self, filter_: Netlink, kind: int, body: bytes) -> Iterator[dict[int, bytes]]:
         for content in filter_.dump(_SUBSYSTEM << 8 | kind, _GENERIC.pack(_FAMILY_INET, 0, 0) + body):
             yield attributes(content, _GENERIC.size)
-
-
-def interface_name(name: str) -> bytes:
-    """An interface's name as the register holds it."""
-    return name.encode().ljust(16, b"\0")
 
 
 def interface_index(index: int) -> bytes:

@@ -257,12 +257,6 @@ def care_of_address(packet: Packet, update: BindingUpdate) -> Address:
     return alternate.address if alternate else packet.source
 
 
-def authentication_data(packet: Packet, update: BindingUpdate, option: Authentication) -> bytes:
-    """The Mobility Data that the option of this Binding Update covers: care-of address, home address, MH data."""
-    covered = packet.payload[: option.covered]
-    return care_of_address(packet, update) + packet.logical_source + _without_checksum(covered)
-
-
 def mn_ha_authenticator(key: bytes, care_of: Address, home: Address, mh_up_to_spi: bytes) -> bytes:
     """The first 96 bits of HMAC-SHA1; the checksum in the Mobility Header data may have any value."""
     mobility_data = care_of + home + _without_checksum(mh_up_to_spi)

@@ -46,13 +46,12 @@ def test_debug_events_are_printed_only_on_demand_and_never_kept():
     assert verbose.journal.after(0, 10) == []
 
 
-@pytest.mark.parametrize("fields", [{"key": "abc"}, {"sync_key": b"\x05" * 16}, {"secret": b"\x05" * 20}])
+@pytest.mark.parametrize("fields", [{"key": "abc"}, {"sync_key": b"\xabc" * 8}, {"secret": b"\xabc" * 10}])
 def test_what_may_be_a_key_is_not_shown(fields):
     pipe = Pipe()
     pipe.journal.report("info", "x", None, fields)
     shown = str(pipe.lines()) + str(pipe.journal.after(0, 1))
-    assert "abc" not in shown
-    assert "505" not in shown
+    assert "ab" not in shown
 
 
 def test_events_are_numbered_and_the_oldest_forgotten():

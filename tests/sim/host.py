@@ -201,7 +201,7 @@ class Host:
 
     def state(self, vrid: int) -> str:
         """As the control socket would say, which takes much longer."""
-        return self.node._virtual_has[vrid].state.value if self.node else "down"
+        return self.node.state(vrid).value if self.node else "down"
 
     def about(self, vrid: int) -> dict[str, object]:
         assert self.node

@@ -109,6 +109,6 @@ def test_owner_that_takes_over_without_its_bindings_is_noticed():
     a.start()
     world.segment.drops = lambda _sender, receiver, packet: receiver is a and packet[40] & 0xF in (3, 4)
     a.world.run(2)
-    a.node._virtual_has[FIRST_VRID]._election.held = False
+    a.node._roster.configured[FIRST_VRID]._election.held = False
     with pytest.raises(SimulationError, match="owner a advertises without"):
         world.run(5)

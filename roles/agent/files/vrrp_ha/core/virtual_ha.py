@@ -22,7 +22,6 @@ from .effects import (
     BecomeBackup,
     BecomeInitialize,
     BecomeMaster,
-    ConfirmInstalled,
     Deactivate,
     InstallBindings,
     RemoveBindings,
@@ -33,6 +32,7 @@ from .effects import (
     SetUp,
 )
 from .election import Election
+from .eligibility import Eligibility
 from .events import (
     AdvertReceived,
     LinkLost,
@@ -79,7 +79,6 @@ class VirtualHa:
     ) -> None:
         self.settings = settings
         self.node = node
-        self.drained = drained
         self.cache = BindingCache()
         self.cache.put_many(list(restored))
         self.counters: Counter[str] = Counter()
@@ -94,9 +93,8 @@ class VirtualHa:
         self._announcer = Announcer(settings)
         self._router = RouterAdvertiser(settings, rng)
         self._frames = VrrpFrames(settings, self.counters)
-        self._ever_synced = False
+        self._eligibility = Eligibility(drained)
         self._retry_at: Instant | None = None
-        self._token = 0
         self._role: tuple[State, Address | None] = (State.INITIALIZE, None)
 
     # --- what the outside asks -----------------------------------------------------------------------------
@@ -133,13 +131,13 @@ class VirtualHa:
 
     @property
     def effective_priority(self) -> int:
-        """What this member competes with: drained, not yet synced, or as configured."""
-        configured = self.settings.priority
-        if self.drained:
-            return min(configured, self.node.drained_priority)
-        if self._ever_synced or self.settings.is_owner or not self.settings.mipv6_ha_mode:
-            return configured
-        return max(1, configured - self.node.sync.unsynced_priority_penalty)
+        """What this member competes with."""
+        return self._eligibility.priority(self.settings, self.node)
+
+    @property
+    def drained(self) -> bool:
+        """The operator wants it out of service while another member can serve."""
+        return self._eligibility.drained
 
     def deadline(self) -> Instant | None:
         """When this virtual HA wants a TimerFired."""
@@ -221,7 +219,7 @@ class VirtualHa:
         """Stay out of service while another member can serve (make before break)."""
         if self.drained:
             return
-        self.drained = True
+        self._eligibility.drained = True
         yield Report("info", "drained", self.settings.vrid)
         if self._election:
             yield from self._flush(now)
@@ -232,7 +230,7 @@ class VirtualHa:
         """Back into the election; an owner takes over at once when its bindings are the Master's."""
         if not self.drained:
             return
-        self.drained = False
+        self._eligibility.drained = False
         yield Report("info", "undrained", self.settings.vrid)
         if self._election:  # also while leaving: it ends that
             yield from self._drive(self._election.handle(PriorityChanged(self.effective_priority), now), now)
@@ -240,7 +238,7 @@ class VirtualHa:
 
     def installed(self, token: int, now: Instant) -> Iterator[object]:
         """The bindings of the completed sync are in the kernel: the owner takes over."""
-        if token == self._token and self._election and self.state is State.BACKUP and not self.drained:
+        if self._eligibility.is_answer(token) and self._election and self.state is State.BACKUP and not self.drained:
             yield from self._drive(self._election.handle(Release(), now), now)
 
     def activation_failed(self, reason: str, now: Instant) -> Iterator[object]:
@@ -358,13 +356,8 @@ class VirtualHa:
         yield from self._take_back()
 
     def _has_history(self, now: Instant) -> Iterator[object]:
-        """What this member has, another one has too: it competes with its full priority.
-
-        A Master that nobody asked stays modest. It may be alone with an empty cache on its side of a partition, and
-        must not win against the members that have the bindings.
-        """
-        if not self._ever_synced:
-            self._ever_synced = True
+        """What this member has, another one has too: it competes with its full priority."""
+        if self._eligibility.gains_history():
             yield from self._compete(now)
 
     def _not_synchronised(self, now: Instant) -> Iterator[object]:
@@ -388,8 +381,7 @@ class VirtualHa:
     def _take_back(self) -> Iterator[object]:
         """An owner with the Master's bindings is Master as soon as they are in the kernel."""
         if self.settings.is_owner and self.state is State.BACKUP and self.synced and not self.drained:
-            self._token += 1
-            yield ConfirmInstalled(self.settings.vrid, self._token)
+            yield from self._eligibility.confirm(self.settings.vrid)
 
     def _replicate(self, changed: list[Binding], removed: list[Binding], now: Instant) -> Iterator[object]:
         if self._sync:

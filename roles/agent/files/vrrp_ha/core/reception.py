@@ -1,0 +1,115 @@
+# Copyright: the mip6.vrrp_ha developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which virtual HA a packet is for: the checks of the IPv6, VRRP and ICMPv6 layers, then by destination and type.
+
+What is wrong with a packet is raised as WireError; node.py counts it under its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..wire import icmpv6, ipv6, vrrp
+from ..wire.errors import WireError
+from . import neighbours
+from .events import PacketReceived
+from .recovery import MobileNodeRegistered
+from .roster import Roster
+from .settings import HomeLink, SyncSettings
+from .types import UNSPECIFIED, Instant
+from .virtual_ha import VirtualHa
+
+
+class Reception:
+    """Takes packets in and gives them to the virtual HAs of the roster."""
+
+    def __init__(self, roster: Roster, sync: SyncSettings) -> None:
+        self._roster = roster
+        self.reconfigure(sync)
+
+    def reconfigure(self, sync: SyncSettings) -> None:
+        """The VRRP message types of the binding cache's synchronisation are these from now on."""
+        self._sync_types = (sync.request_type, sync.update_type, sync.digest_type)
+
+    def received(self, event: PacketReceived, now: Instant) -> Iterator[object]:
+        """What is to be done about a packet; WireError if it is not a good one, or for nobody here."""
+        packet = ipv6.decode(event.packet)
+        match packet.next_header:
+            case vrrp.NEXT_HEADER:
+                yield from self._vrrp(event.interface, packet, now)
+            case ipv6.MOBILITY | ipv6.ESP:
+                virtual_ha = self._roster.find_address(packet.destination)
+                if virtual_ha and virtual_ha.settings.mipv6_ha_mode:
+                    yield from self._signal(virtual_ha, event, packet, now)
+            case ipv6.ICMPV6:
+                yield from self._icmpv6(event, packet, now)
+
+    # --- VRRP ----------------------------------------------------------------------------------------------
+
+    def _vrrp(self, interface: str, packet: ipv6.Packet, now: Instant) -> Iterator[object]:
+        """RFC 9568 section 7.1, in its order; then by message type."""
+        link = self._roster.links.get(interface)
+        if link is None or packet.source == link.link_local:
+            return
+        vrrp.check_packet(packet)
+        _version, kind, vrid = vrrp.peek(packet.payload)
+        virtual_ha = self._roster.find(vrid)
+        if virtual_ha is None or virtual_ha.settings.interface != interface:
+            raise WireError("vrid_not_configured", str(vrid))
+        attend = self._roster.attend
+        if kind == vrrp.ADVERTISEMENT:
+            yield from attend(virtual_ha, virtual_ha.advert(packet.source, vrrp.decode(packet.payload), now))
+        elif virtual_ha.settings.mipv6_ha_mode and kind in self._sync_types:
+            yield from attend(virtual_ha, virtual_ha.sync_message(packet.source, packet.payload, now))
+        else:
+            raise WireError("vrrp_type", str(kind))
+
+    # --- mobility signalling -------------------------------------------------------------------------------
+
+    def _signal(
+        self, virtual_ha: VirtualHa, event: PacketReceived, packet: ipv6.Packet, now: Instant
+    ) -> Iterator[object]:
+        """For one virtual HA; that a mobile node registered there ends its recoveries from all of them."""
+        for effect in self._roster.attend(virtual_ha, virtual_ha.signal(event, packet, now)):
+            if not isinstance(effect, MobileNodeRegistered):
+                yield effect
+                continue
+            for other in list(self._roster):
+                if other.signalling.recovery.knows(effect.home_address):
+                    ended = other.signalling.registered(effect.home_address, now)
+                    yield from self._roster.attend(other, other.serve(ended, now))
+
+    # --- ICMPv6 --------------------------------------------------------------------------------------------
+
+    def _icmpv6(self, event: PacketReceived, packet: ipv6.Packet, now: Instant) -> Iterator[object]:
+        icmpv6.check_packet(packet)
+        match icmpv6.decode(packet.payload):
+            case icmpv6.NeighbourSolicitation() as message:
+                yield from self._neighbour_solicitation(event, packet, message)
+            case icmpv6.RouterSolicitation() as message:
+                yield from self._router_solicitation(event, packet, message, now)
+
+    def _neighbour_solicitation(
+        self, event: PacketReceived, packet: ipv6.Packet, message: icmpv6.NeighbourSolicitation
+    ) -> Iterator[object]:
+        """RFC 6275 section 10.4.1: the home agent answers for the addresses of mobile nodes that are away."""
+        link = self._roster.links.get(event.interface)
+        if link and message.target == link.link_local:  # whatever is bound: this is the kernel's to answer
+            return
+        for virtual_ha in self._roster.on(event.interface):
+            settings = virtual_ha.settings
+            if not (virtual_ha.serving and settings.mipv6_ha_mode and settings.home_link is HomeLink.ON_LINK):
+                continue
+            if neighbours.stands_in_for(settings, virtual_ha.cache, message.target):
+                yield from neighbours.answer(settings, packet.source, message, event.source_mac)
+                return
+
+    def _router_solicitation(
+        self, event: PacketReceived, packet: ipv6.Packet, message: icmpv6.RouterSolicitation, now: Instant
+    ) -> Iterator[object]:
+        """RFC 4861 section 6.1.1, then to those that it is for: every virtual router of the link, or the one named."""
+        if packet.source == UNSPECIFIED and neighbours.soliciting_mac(message.options) is not None:
+            raise WireError("source_link_layer", "of the unspecified address")
+        for virtual_ha in self._roster.on(event.interface):
+            if packet.destination[0] == 0xFF or packet.destination == virtual_ha.settings.link_local:
+                yield from self._roster.attend(virtual_ha, virtual_ha.router_solicitation(now))

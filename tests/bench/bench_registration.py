@@ -18,7 +18,8 @@ import time
 
 from tests.lab.mn import binding
 from vrrp_ha.core.binding_cache import BindingCache
-from vrrp_ha.core.registration import MobilityReceived, Registration
+from vrrp_ha.core.binding_request import MobilityReceived
+from vrrp_ha.core.registration import Registration
 from vrrp_ha.core.settings import MobileNodeKey, VirtualHaSettings
 from vrrp_ha.core.types import SECOND, Instant, packed
 from vrrp_ha.wire import ipv6

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vrrp_ha.core.registration import is_greater
+from vrrp_ha.core.binding_request import is_greater
 from vrrp_ha.core.types import MILLISECOND, SECOND
 
 if TYPE_CHECKING:

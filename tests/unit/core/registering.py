@@ -19,8 +19,9 @@ from scapy.layers.inet6 import (
 
 from tests.lab.mn import binding
 from vrrp_ha.core.binding_cache import BindingCache
+from vrrp_ha.core.binding_request import MobilityReceived
 from vrrp_ha.core.effects import SendFrame, SendPacket
-from vrrp_ha.core.registration import MobilityReceived, Registration
+from vrrp_ha.core.registration import Registration
 from vrrp_ha.core.settings import MobileNodeKey, VirtualHaSettings
 from vrrp_ha.core.types import SECOND, Instant, packed
 from vrrp_ha.wire import ipv6

@@ -20,8 +20,8 @@ from tests.unit.core.registering import (
     text,
     update,
 )
+from vrrp_ha.core.binding_request import is_greater, is_unicast_routable
 from vrrp_ha.core.effects import InstallBindings, RemoveBindings, SendFrame, SendPacket
-from vrrp_ha.core.registration import is_greater, is_unicast_routable
 from vrrp_ha.core.settings import HomeLink
 from vrrp_ha.core.types import SECOND, Binding, packed
 

@@ -25,7 +25,7 @@ from tests.unit.core.registering import (
     reports,
     update,
 )
-from vrrp_ha.core.registration import MobilityReceived
+from vrrp_ha.core.binding_request import MobilityReceived
 from vrrp_ha.core.settings import MobileNodeKey
 from vrrp_ha.core.types import SECOND, packed
 from vrrp_ha.wire import ipv6

@@ -13,10 +13,11 @@ from collections.abc import Iterable, Iterator
 from ..wire import ipv6
 from . import neighbours
 from .binding_cache import BindingCache
+from .binding_request import MobilityReceived, is_unicast_routable
 from .effects import InstallBindings, RemoveBindings, Report
 from .events import PacketReceived, TimerFired
 from .recovery import BindingsLapsed, MobileNodeRegistered, Recovery, RecoveryWanted, TriggerSeen
-from .registration import MobilityReceived, Registration, is_unicast_routable
+from .registration import Registration
 from .router_advertiser import SpeakerChanged
 from .settings import NodeSettings, VirtualHaSettings
 from .types import Address, Binding, Instant

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from ..wire.bc_sync import LIFETIME_UNIT_US, BindingOption
 from .binding_cache import BindingCache
-from .registration import is_greater
+from .binding_request import is_greater
 from .types import Address, Binding, Instant
 
 REMEMBERED_REMOVALS = 16_384

@@ -5,7 +5,7 @@
 Messages: RFC 6275 section 6.1 and RFC 5142 section 3; options: RFC 6275 section 6.2, RFC 4283 and RFC 4285.
 Padding is not kept: a decoded message holds what was said, an encoded one has the least padding that the
 alignment rules ask for. Who may register what, and whether an authenticator or a timestamp is good enough, is
-for core/registration.py to say.
+for core/registration.py and core/binding_request.py to say.
 """
 
 from __future__ import annotations

@@ -22,19 +22,16 @@ from dataclasses import dataclass
 from enum import Enum
 from heapq import heappop, heappush
 
-from ..wire import ipv6, mobility
 from .authentication import KeyRing
 from .binding_cache import BindingCache
 from .effects import RemoveBindings, Report, RunHook, SendPacket
 from .events import TimerFired
+from .home_agent_switch import TIMEOUTS_US, home_agent_switch
 from .router_advertiser import SpeakerChanged
 from .settings import MobileNodeKey, NodeSettings, VirtualHaSettings
 from .token_bucket import TokenBucket, TokenBuckets
 from .types import SECOND, Address, Binding, Instant, text
 
-# RFC 5142 section 9: INITIAL-HA-SWITCH-TIMEOUT, doubled up to MAX-HA-SWITCH-TIMEOUT; the last one is for an answer.
-TIMEOUTS_US = (5 * SECOND, 10 * SECOND, 20 * SECOND, 20 * SECOND)
-HOP_LIMIT = 64
 KEPT_FINISHED = 1000  # recoveries that are over and can still be looked at
 _MOST_SOURCES = 4096
 _SOURCE_OCTETS = 8  # a /64: whoever has one address of it can have the others
@@ -322,24 +319,15 @@ class Recovery:
     # --- who is told ---------------------------------------------------------------------------------------
 
     def _switch(self, recovery: _Recovery) -> SendPacket:
-        """RFC 5142 section 5.1, authenticated as RFC 4285 does Binding Acknowledgements."""
-        message = mobility.HomeAgentSwitch((self._new_home_agent,))
+        """The new home agent lists itself: RFC 5142 section 5.1, of a sender that is not the current one."""
         keys = self._keys.keys_for(recovery.home_address)
-        if keys:
-            payload = mobility.encode_authenticated(
-                message, keys[0].spi, keys[0].key, recovery.destination, recovery.home_address
-            )
-        else:
-            payload = mobility.encode(message)
-        packet = ipv6.Packet(
-            source=self._new_home_agent,
-            destination=recovery.destination,
-            hop_limit=HOP_LIMIT,
-            next_header=mobility.NEXT_HEADER,
-            payload=payload,
-            routing_home_address=recovery.home_address,
+        return home_agent_switch(
+            self._new_home_agent,
+            (self._new_home_agent,),
+            recovery.destination,
+            recovery.home_address,
+            keys[0] if keys else None,
         )
-        return SendPacket(ipv6.encode(ipv6.with_checksum(packet, mobility.CHECKSUM_OFFSET)))
 
     def _hook(self, recovery: _Recovery) -> RunHook:
         words = (

@@ -19,8 +19,9 @@ import time
 from tests.lab.mn import binding
 from vrrp_ha.core.binding_cache import BindingCache
 from vrrp_ha.core.binding_request import MobilityReceived
+from vrrp_ha.core.commons import Commons
 from vrrp_ha.core.registration import Registration
-from vrrp_ha.core.settings import MobileNodeKey, VirtualHaSettings
+from vrrp_ha.core.settings import MobileNodeKey, NodeSettings, VirtualHaSettings
 from vrrp_ha.core.types import SECOND, Instant, packed
 from vrrp_ha.wire import ipv6
 
@@ -54,7 +55,7 @@ def main() -> int:
     homes = [(FIRST + number).to_bytes(16, "big") for number in range(count)]
     keys = tuple(MobileNodeKey(SPI, KEY, home, 128) for home in homes)
     cache = BindingCache()
-    registration = Registration(virtual_ha, keys, cache, 7 * SECOND)
+    registration = Registration(virtual_ha, Commons(NodeSettings("bench", (virtual_ha,), keys)), cache)
     results: dict[str, float] = {}
 
     def measure(

@@ -20,9 +20,10 @@ from scapy.layers.inet6 import (
 from tests.lab.mn import binding
 from vrrp_ha.core.binding_cache import BindingCache
 from vrrp_ha.core.binding_request import MobilityReceived
+from vrrp_ha.core.commons import Commons
 from vrrp_ha.core.effects import SendFrame, SendPacket
 from vrrp_ha.core.registration import Registration
-from vrrp_ha.core.settings import MobileNodeKey, VirtualHaSettings
+from vrrp_ha.core.settings import MobileNodeKey, NodeSettings, VirtualHaSettings
 from vrrp_ha.core.types import SECOND, Instant, packed
 from vrrp_ha.wire import ipv6
 
@@ -106,7 +107,9 @@ class HomeAgent:
 
     def __init__(self, keys: tuple[MobileNodeKey, ...] = KEYS, **changes: object) -> None:
         self.cache = BindingCache()
-        self.registration = Registration(replace(VIRTUAL_HA, **changes), keys, self.cache, WINDOW)
+        virtual_ha = replace(VIRTUAL_HA, **changes)
+        self.commons = Commons(NodeSettings("ha1", (virtual_ha,), keys, replay_window_us=WINDOW))
+        self.registration = Registration(virtual_ha, self.commons, self.cache)
 
     def receive(self, octets: bytes, seconds: float = 0.0, source_mac: bytes | None = None) -> list:
         event = MobilityReceived(ipv6.decode(octets), WALL + round(seconds * SECOND), source_mac)

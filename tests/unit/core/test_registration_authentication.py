@@ -26,7 +26,7 @@ from tests.unit.core.registering import (
     update,
 )
 from vrrp_ha.core.binding_request import MobilityReceived
-from vrrp_ha.core.settings import MobileNodeKey
+from vrrp_ha.core.settings import MobileNodeKey, NodeSettings
 from vrrp_ha.core.types import SECOND, packed
 from vrrp_ha.wire import ipv6
 from vrrp_ha.wire.errors import WireError
@@ -145,7 +145,7 @@ def test_new_keys_are_used_from_the_reconfiguration_on_and_timestamps_stay_known
     assert home_agent.answer(octets).status == 0
     new = b"the new key, 16o"
     keys = (MobileNodeKey(SPI, KEY, HOME, 128), MobileNodeKey(SPI + 1, new, HOME, 128))
-    home_agent.registration.reconfigure(home_agent.registration._virtual_ha, keys, WINDOW)
+    home_agent.commons.reconfigure(NodeSettings("ha1", (), keys, replay_window_us=WINDOW))
     assert home_agent.answer(octets, 1).status == 144
     assert home_agent.answer(update(spi=SPI + 1, key=new, sequence=2, seconds=2), 2).status == 0
 

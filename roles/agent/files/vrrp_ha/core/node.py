@@ -15,6 +15,7 @@ from itertools import count
 from ..wire.errors import WireError
 from . import status
 from .binding_cache import BindingCache
+from .commons import Commons
 from .effects import TearDown
 from .events import (
     BindingsInstalled,
@@ -57,6 +58,7 @@ class Node:
         self._stopping = False
         self._roster = Roster()
         self._attend = self._roster.attend
+        self._commons = Commons(settings, self._roster.caches)
         self._reception = Reception(self._roster, settings.sync)
         for virtual_ha in settings.virtual_has:
             bindings = (restored or {}).get(virtual_ha.vrid, ())
@@ -174,6 +176,7 @@ class Node:
         """Only what changed is touched; what is another virtual router now is taken down and made anew."""
         before, self.settings = self.settings, settings
         self._reception.reconfigure(settings.sync)
+        self._commons.reconfigure(settings)
         wanted = {v.vrid: v for v in settings.virtual_has}
         for vrid, virtual_ha in list(self._roster.configured.items()):
             new = wanted.pop(vrid, None)
@@ -207,7 +210,7 @@ class Node:
         yield from self._attend(virtual_ha, virtual_ha.stop(now))
 
     def _add(self, settings: VirtualHaSettings, bindings: Iterable[Binding], drained: bool) -> VirtualHa:
-        virtual_ha = VirtualHa(settings, self.settings, self._numbers, bindings, drained, self._rng)
+        virtual_ha = VirtualHa(settings, self.settings, self._numbers, bindings, drained, self._rng, self._commons)
         self._roster.add(virtual_ha)
         return virtual_ha
 

@@ -22,13 +22,13 @@ from dataclasses import dataclass
 from enum import Enum
 from heapq import heappop, heappush
 
-from .authentication import KeyRing
 from .binding_cache import BindingCache
+from .commons import Commons
 from .effects import RemoveBindings, Report, RunHook, SendPacket
 from .events import TimerFired
 from .home_agent_switch import TIMEOUTS_US, home_agent_switch
 from .router_advertiser import SpeakerChanged
-from .settings import MobileNodeKey, NodeSettings, VirtualHaSettings
+from .settings import NodeSettings, VirtualHaSettings
 from .token_bucket import TokenBucket, TokenBuckets
 from .types import SECOND, Address, Binding, Instant, text
 
@@ -98,7 +98,9 @@ class _Recovery:
 class Recovery:
     """The recoveries of one virtual HA: a queue in order of arrival, those under way, those that are over."""
 
-    def __init__(self, virtual_ha: VirtualHaSettings, node: NodeSettings, cache: BindingCache) -> None:
+    def __init__(
+        self, virtual_ha: VirtualHaSettings, node: NodeSettings, cache: BindingCache, commons: Commons
+    ) -> None:
         self.totals: Counter[RecoveryState] = Counter()
         self._cache = cache
         self._settings = node.recovery
@@ -109,8 +111,7 @@ class Recovery:
         self._pace = TokenBucket(node.recovery.pace, Instant(0))
         self._sources = TokenBuckets(node.recovery.per_source, _MOST_SOURCES)
         self._next: Instant | None = None  # when the first pending one may begin
-        self._given_keys: tuple[MobileNodeKey, ...] = ()
-        self._keys = KeyRing()
+        self._commons = commons
         self.reconfigure(virtual_ha, node)
 
     def reconfigure(self, virtual_ha: VirtualHaSettings, node: NodeSettings) -> None:
@@ -122,9 +123,6 @@ class Recovery:
         if node.recovery.per_source != self._settings.per_source:
             self._sources = TokenBuckets(node.recovery.per_source, _MOST_SOURCES)
         self._settings = node.recovery
-        if node.mobile_node_keys != self._given_keys:
-            self._given_keys = node.mobile_node_keys
-            self._keys = KeyRing(node.mobile_node_keys)
 
     # --- the two verbs -------------------------------------------------------------------------------------
 
@@ -237,7 +235,7 @@ class Recovery:
             removed = self._cache.remove(recovery.home_address)
             if removed is not None:
                 yield RemoveBindings(self._virtual_ha.vrid, [removed])
-            keys = self._keys.keys_for(recovery.home_address)
+            keys = self._commons.keys.keys_for(recovery.home_address)
             if keys or self._virtual_ha.insecure_bindings:
                 recovery.method = "switch"
             elif self._settings.hook:
@@ -320,7 +318,7 @@ class Recovery:
 
     def _switch(self, recovery: _Recovery) -> SendPacket:
         """The new home agent lists itself: RFC 5142 section 5.1, of a sender that is not the current one."""
-        keys = self._keys.keys_for(recovery.home_address)
+        keys = self._commons.keys.keys_for(recovery.home_address)
         return home_agent_switch(
             self._new_home_agent,
             (self._new_home_agent,),

@@ -17,7 +17,7 @@ from __future__ import annotations
 from ..wire import mobility
 from ..wire.errors import WireError
 from ..wire.mobility import BindingStatus
-from .authentication import KeyRing, ReplayGuard, corrected_timestamp
+from .authentication import corrected_timestamp
 from .binding_answer import acknowledge
 from .binding_cache import BindingCache
 from .binding_request import (
@@ -28,6 +28,7 @@ from .binding_request import (
     is_greater,
     validate,
 )
+from .commons import Commons
 from .effects import InstallBindings, RemoveBindings, Report, SendFrame, SendPacket
 from .settings import HomeLink, MobileNodeKey, VirtualHaSettings
 from .types import (
@@ -52,28 +53,14 @@ Effect = InstallBindings | RemoveBindings | SendPacket | SendFrame | Report
 class Registration:
     """The home agent's part of home registration for one virtual HA."""
 
-    def __init__(
-        self,
-        virtual_ha: VirtualHaSettings,
-        keys: tuple[MobileNodeKey, ...],
-        cache: BindingCache,
-        replay_window_us: int,
-    ) -> None:
+    def __init__(self, virtual_ha: VirtualHaSettings, commons: Commons, cache: BindingCache) -> None:
+        self._commons = commons
         self._cache = cache
-        self._replay = ReplayGuard(replay_window_us)
-        self._given_keys: tuple[MobileNodeKey, ...] = ()
-        self._keys = KeyRing()
-        self.reconfigure(virtual_ha, keys, replay_window_us)
+        self.reconfigure(virtual_ha)
 
-    def reconfigure(
-        self, virtual_ha: VirtualHaSettings, keys: tuple[MobileNodeKey, ...], replay_window_us: int
-    ) -> None:
-        """Use these settings from now on; the timestamps that were accepted stay known."""
+    def reconfigure(self, virtual_ha: VirtualHaSettings) -> None:
+        """Use these settings from now on."""
         self._virtual_ha = virtual_ha
-        if keys != self._given_keys:  # comparing takes a fifth of the time
-            self._given_keys = keys
-            self._keys = KeyRing(keys)
-        self._replay.window_us = replay_window_us
         self._host_bits = 128 - virtual_ha.prefix_length
         self._prefix = int.from_bytes(virtual_ha.prefix, "big") >> self._host_bits
 
@@ -92,7 +79,7 @@ class Registration:
                 self._authenticate(request, key, now)
             self._check_sequence(request)
             self._check_registration_type(request)
-            if request.update.lifetime_us == 0 or request.care_of_address == request.home_address:
+            if _is_deregistration(request):
                 return self._deregister(request, key)
             return self._register(request, key, now)
         except DiscardedError as discarded:
@@ -112,10 +99,10 @@ class Registration:
     def _security_association(self, request: BindingRequest) -> MobileNodeKey | None:
         """RFC 4285 sections 5 and 5.1.1: the key that the MN-HA option names; None if it may do without."""
         if request.authentication is None:
-            if not self._virtual_ha.insecure_bindings or self._keys.keys_for(request.home_address):
+            if not self._virtual_ha.insecure_bindings or self._commons.keys.keys_for(request.home_address):
                 raise DiscardedError("unauthenticated")
             return None
-        key = self._keys.find(request.home_address, request.authentication.spi)
+        key = self._commons.keys.find(request.home_address, request.authentication.spi)
         if key is None:
             raise DiscardedError("unknown_spi")
         return key
@@ -129,7 +116,7 @@ class Registration:
             # Without one, what was recorded before a de-registration or a failover could bind again.
             raise RefusedError(BindingStatus.REPLAY_PROTECTION_REQUIRED)
         timestamp = request.timestamp.timestamp
-        if not self._replay.accept(request.home_address, timestamp, request.wall_time_us, now):
+        if not self._commons.replay.accept(request.home_address, timestamp, request.wall_time_us, now):
             corrected = corrected_timestamp(timestamp, request.wall_time_us)
             raise RefusedError(BindingStatus.REPLAY_MISMATCH, timestamp=corrected)
 
@@ -144,6 +131,19 @@ class Registration:
         binding = self._cache.get(request.home_address)
         if binding is not None and not is_greater(request.update.sequence, binding.sequence):
             raise RefusedError(BindingStatus.SEQUENCE_OUT_OF_WINDOW, sequence=binding.sequence)
+        if not _is_deregistration(request):
+            self._check_sequence_elsewhere(request)
+
+    def _check_sequence_elsewhere(self, request: BindingRequest) -> None:
+        """Not what another virtual HA has accepted, maybe at another member: of that, the binding is known here.
+
+        The authenticator does not say which home agent was meant, and the timestamps that another member has seen are
+        not known. A mobile node that counts for each home agent is told where to go on.
+        """
+        for cache in self._commons.caches():
+            binding = None if cache is self._cache else cache.get(request.home_address)
+            if binding is not None and not is_greater(request.update.sequence, binding.sequence):
+                raise RefusedError(BindingStatus.SEQUENCE_OUT_OF_WINDOW, sequence=binding.sequence)
 
     def _check_registration_type(self, request: BindingRequest) -> None:
         """Every binding here is a home registration; return routability is not offered."""
@@ -215,6 +215,10 @@ class Registration:
         if care_of_address in virtual_ha.addresses or self._cache.get(care_of_address) is not None:
             return True
         return virtual_ha.home_link is HomeLink.ROUTED and self._is_on_home_link(care_of_address)
+
+
+def _is_deregistration(request: BindingRequest) -> bool:
+    return request.update.lifetime_us == 0 or request.care_of_address == request.home_address
 
 
 def _registered(binding: Binding, before: Binding | None, granted_us: int) -> Report:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
 
+from .binding_cache import BindingCache
 from .effects import TearDown
 from .events import LinkUp
 from .types import Address, Instant
@@ -31,6 +32,10 @@ class Roster:
     def __iter__(self) -> Iterator[VirtualHa]:
         """Those that are leaving, too, which come last."""
         yield from (*self.configured.values(), *self.leaving.values())
+
+    def caches(self) -> list[BindingCache]:
+        """The binding caches of all of them."""
+        return [virtual_ha.cache for virtual_ha in self]
 
     def find(self, vrid: int) -> VirtualHa | None:
         """By VRID, also one that is leaving."""

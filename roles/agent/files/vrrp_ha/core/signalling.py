@@ -14,6 +14,7 @@ from ..wire import ipv6
 from . import neighbours
 from .binding_cache import BindingCache
 from .binding_request import MobilityReceived, is_unicast_routable
+from .commons import Commons
 from .effects import InstallBindings, RemoveBindings, Report
 from .events import PacketReceived, TimerFired
 from .recovery import BindingsLapsed, MobileNodeRegistered, Recovery, RecoveryWanted, TriggerSeen
@@ -26,16 +27,16 @@ from .types import Address, Binding, Instant
 class Signalling:
     """The Master's side of mobility signalling; a Backup is not asked."""
 
-    def __init__(self, settings: VirtualHaSettings, node: NodeSettings, cache: BindingCache) -> None:
+    def __init__(self, settings: VirtualHaSettings, node: NodeSettings, cache: BindingCache, commons: Commons) -> None:
         self._settings = settings
         self._cache = cache
-        self._registration = Registration(settings, node.mobile_node_keys, cache, node.replay_window_us)
-        self.recovery = Recovery(settings, node, cache)
+        self._registration = Registration(settings, commons, cache)
+        self.recovery = Recovery(settings, node, cache, commons)
 
     def reconfigure(self, settings: VirtualHaSettings, node: NodeSettings) -> None:
         """New settings of the same virtual HA."""
         self._settings = settings
-        self._registration.reconfigure(settings, node.mobile_node_keys, node.replay_window_us)
+        self._registration.reconfigure(settings)
         self.recovery.reconfigure(settings, node)
 
     def received(self, event: PacketReceived, packet: ipv6.Packet, now: Instant) -> Iterator[object]:

@@ -16,6 +16,7 @@ from ..wire import ipv6, vrrp
 from .announcer import Announcer
 from .bc_sync import BcSync
 from .binding_cache import BindingCache
+from .commons import Commons
 from .effects import (
     Activate,
     Advertise,
@@ -76,6 +77,7 @@ class VirtualHa:
         restored: Iterable[Binding],
         drained: bool,
         rng: Randomness,
+        commons: Commons,
     ) -> None:
         self.settings = settings
         self.node = node
@@ -89,7 +91,7 @@ class VirtualHa:
         self._numbers = numbers
         self._election: Election | None = None
         self._sync: BcSync | None = None
-        self.signalling = Signalling(settings, node, self.cache)
+        self.signalling = Signalling(settings, node, self.cache, commons)
         self._announcer = Announcer(settings)
         self._router = RouterAdvertiser(settings, rng)
         self._frames = VrrpFrames(settings, self.counters)

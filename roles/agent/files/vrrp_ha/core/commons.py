@@ -1,0 +1,36 @@
+# Copyright: the mip6.vrrp_ha developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the virtual HAs of one agent have in common when mobile nodes talk to them.
+
+One set of keys, however many virtual HAs there are. One memory of timestamps: the authenticator of RFC 4285 does not
+cover the home agent's address, so a Binding Update that was accepted by one virtual HA must not be good for another.
+And a look at each other's bindings. Who is Master of what is not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from .authentication import KeyRing, ReplayGuard
+from .binding_cache import BindingCache
+from .settings import MobileNodeKey, NodeSettings
+
+Caches = Callable[[], Iterable[BindingCache]]
+
+
+class Commons:
+    """Made by the node and given to each of its virtual HAs, which read it anew each time."""
+
+    def __init__(self, node: NodeSettings, caches: Caches = tuple) -> None:
+        self.keys = KeyRing()
+        self.replay = ReplayGuard(node.replay_window_us)
+        self.caches = caches  # of every virtual HA of the agent, whoever is their Master
+        self._given_keys: tuple[MobileNodeKey, ...] = ()
+        self.reconfigure(node)
+
+    def reconfigure(self, node: NodeSettings) -> None:
+        """Use these settings from now on; the timestamps that were accepted stay known."""
+        if node.mobile_node_keys != self._given_keys:  # comparing takes a fifth of the time
+            self._given_keys = node.mobile_node_keys
+            self.keys = KeyRing(node.mobile_node_keys)
+        self.replay.window_us = node.replay_window_us

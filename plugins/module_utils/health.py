@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from .host import HostError
+
 
 def unhealthy(status, config_digest=None, synced=False):
     """Why the agent is not yet as it should be; an empty text when it is.
@@ -34,6 +36,14 @@ def virtual_ha_of(status, vrid):
         if virtual_ha.get("vrid") == vrid:
             return virtual_ha
     return None
+
+
+def state_of(status, vrid):
+    """What says whether a member serves a virtual HA; HostError if the agent does not run it."""
+    entry = virtual_ha_of(status, vrid)
+    if entry is None:
+        raise HostError("the agent does not run VRID {0}, though it is configured; deploy the host again".format(vrid))
+    return {name: entry.get(name) for name in ("vrid", "state", "drained", "master", "effective_priority")}
 
 
 def masters_of(status):

@@ -9,7 +9,7 @@ from collections import namedtuple
 
 from .configuration import parsed
 from .control import ControlError, Deadline
-from .health import virtual_ha_of
+from .health import state_of
 from .host import HostError
 
 # What is wanted of this host for one VRID.
@@ -32,7 +32,7 @@ def _run(module, host, control):
         raise HostError("{0} is missing or no JSON; deploy the agent with mip6.vrrp_ha.agent first".format(path))
     wanted = [decide(config, vrid, module.params["master"]) for vrid in module.params["vrids"]]
     status = control.call("status")
-    before = [_state(status, item) for item in wanted]
+    before = [state_of(status, item.vrid) for item in wanted]
     steps = [item for item, state in zip(wanted, before) if item.drained != state["drained"]]
     after = [dict(state, drained=item.drained) for item, state in zip(wanted, before)]
     if not module.check_mode:
@@ -43,7 +43,7 @@ def _run(module, host, control):
         if module.params["wait"]:
             _await(module.params["timeout"], control, wanted)
         status = control.call("status")
-        after = [_state(status, item) for item in wanted]
+        after = [state_of(status, item.vrid) for item in wanted]
     return dict(
         changed=bool(steps),
         changes=[_line(item) for item in steps],
@@ -85,19 +85,10 @@ def _as_planned(host, vrid, members):
     return Wanted(vrid, False, name, highest, name == host)
 
 
-def _state(status, item):
-    entry = virtual_ha_of(status, item.vrid)
-    if entry is None:
-        raise HostError(
-            "the agent does not run VRID {0}, though it is configured; deploy the host again".format(item.vrid)
-        )
-    return {name: entry.get(name) for name in ("vrid", "state", "drained", "master", "effective_priority")}
-
-
 def _await(timeout, control, wanted):
     def missing():
         status = control.call("status")
-        return next(filter(None, (_missing(_state(status, item), item) for item in wanted)), "")
+        return next(filter(None, (_missing(state_of(status, item.vrid), item) for item in wanted)), "")
 
     what = Deadline(timeout).wait(missing)
     if what:

@@ -31,6 +31,13 @@ options:
       - What each host answered, by inventory name.
     type: dict
     required: true
+  leaving:
+    description:
+      - Hosts that are about to be taken out of service. It is a problem as well when a virtual HA would have no member
+        left that is up, in sync and not drained.
+    type: list
+    elements: str
+    default: []
 extends_documentation_fragment:
   - mip6.vrrp_ha.attributes.info
 attributes:

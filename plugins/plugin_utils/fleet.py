@@ -9,6 +9,7 @@ slightly different times and deltas were under way, is marked transient: ask aga
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -41,6 +42,7 @@ class Fleet:
 
     virtual_has: list[dict[str, Any]]
     observed: dict[str, dict[str, Any]]
+    leaving: frozenset[str] = frozenset()  # hosts that are to be taken out of service
 
     def problems(self) -> list[Problem]:
         """Everything that is wrong, the hosts first and then VRID by VRID."""
@@ -122,6 +124,8 @@ class Fleet:
         if len(masters) > 1:
             remedy = "the members do not hear each other: look at the link between them"
             found.append(Problem(" and ".join(masters), vrid, f"{len(masters)} Masters", remedy, True))
+        if self.leaving & states.keys() and not any(self._can_serve(host, known.get(host)) for host in states):
+            found.append(self._nobody_left(vrid, states, known))
         for host, state in known.items():
             if state["priority"] == OWNER and state["state"] != "master" and not state.get("drained"):
                 remedy = "is it still collecting its bindings? Else see its events"
@@ -129,6 +133,25 @@ class Fleet:
         if len(masters) == 1 and known[masters[0]].get("mipv6_ha_mode"):
             found.extend(self._caches(vrid, masters[0], known))
         return found
+
+    def _can_serve(self, host: str, state: dict[str, Any] | None) -> bool:
+        """Whether a member would serve the virtual HA, with its bindings, once the leaving ones do not."""
+        if host in self.leaving or state is None or state.get("drained"):
+            return False
+        return state["state"] != "initialize" and bool(state.get("synced") or not state.get("mipv6_ha_mode"))
+
+    def _nobody_left(self, vrid: int, states: Iterable[str], known: dict[str, dict[str, Any]]) -> Problem:
+        def why(state: dict[str, Any] | None) -> str:
+            if state is None:
+                return "down"
+            return "drained" if state.get("drained") else "not synced"
+
+        others = {host: why(known.get(host)) for host in states if host not in self.leaving}
+        reasons = ", ".join(f"{host} is {reason}" for host, reason in others.items())
+        message = f"would have no healthy member left: {reasons or 'it has no other members'}"
+        leaving = ", ".join(host for host in states if host in self.leaving)
+        passes = "not synced" in others.values()
+        return Problem(leaving, vrid, message, "mend or undrain another member first", transient=passes)
 
     @staticmethod
     def _caches(vrid: int, master: str, known: dict[str, dict[str, Any]]) -> list[Problem]:

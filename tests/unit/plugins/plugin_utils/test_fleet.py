@@ -131,3 +131,29 @@ def test_the_table_is_aligned_and_the_highest_priority_first(answers):
     assert table[2].split()[4] == "down"
     assert len({line.index(word) for line, word in zip(table[1:], ("master", "down", "backup"), strict=True)}) == 1
     assert before["ha1"] == answers["ha1"]
+
+
+def leaving(answers, *hosts):
+    return [problem.line() for problem in Fleet([VIRTUAL_HA], answers, frozenset(hosts)).problems()]
+
+
+def test_members_may_leave_while_one_can_serve(answers):
+    assert leaving(answers, "ha1", "ha2") == []
+    assert leaving(answers, "ha9") == []
+
+
+def test_the_last_healthy_member_may_not_leave(answers):
+    state(answers, "ha2").update(drained=True)
+    answers["ha3"]["status"] = None
+    (line,) = [line for line in leaving(answers, "ha1") if "left" in line]
+    assert line.startswith("ha1, VRID 51: would have no healthy member left: ha2 is drained, ha3 is down")
+
+
+def test_who_lacks_the_bindings_is_nobody_to_leave_a_virtual_ha_to(answers):
+    state(answers, "ha3").update(synced=False)
+    assert any("left: ha3 is not synced" in line for line in leaving(answers, "ha1", "ha2"))
+
+
+def test_all_may_not_leave(answers):
+    (line,) = leaving(answers, "ha1", "ha2", "ha3")
+    assert "ha1, ha2, ha3, VRID 51: would have no healthy member left: it has no other members" in line

@@ -71,6 +71,8 @@ def validate(event: MobilityReceived) -> BindingRequest:
     care_of_address = mobility.care_of_address(packet, update)
     if not is_unicast_routable(care_of_address) or not is_unicast_routable(packet.source):
         raise DiscardedError("care_of_address")
+    if packet.protected and update.lifetime_us and mobility.first(update.options, mobility.AlternateCareOf) is None:
+        raise DiscardedError("care_of_unprotected")  # RFC 3776 section 4.3: ESP does not cover the packet's source
     if update.flags & FLAG_HOME_REGISTRATION:
         for option in update.options:
             if isinstance(option, mobility.UnknownOption) and option.kind == NONCE_INDICES_OPTION:

@@ -30,6 +30,7 @@ from .events import (
     TimerFired,
     UndrainRequested,
 )
+from .ipsec import Ipsec
 from .reception import Reception
 from .recovery import Recovery
 from .roster import Roster
@@ -59,7 +60,8 @@ class Node:
         self._roster = Roster()
         self._attend = self._roster.attend
         self._commons = Commons(settings, self._roster.caches)
-        self._reception = Reception(self._roster, settings.sync)
+        self._ipsec = Ipsec(settings.ipsec, settings.host, epoch)
+        self._reception = Reception(self._roster, settings.sync, self._ipsec)
         for virtual_ha in settings.virtual_has:
             bindings = (restored or {}).get(virtual_ha.vrid, ())
             self._add(virtual_ha, bindings, virtual_ha.vrid in drained)
@@ -68,7 +70,7 @@ class Node:
 
     def handle(self, event: object, now: Instant) -> list[object]:
         """Everything that happens comes in here; what is to be done comes out, in order."""
-        return list(self._dispatch(event, now))
+        return list(map(self._ipsec.outbound, self._dispatch(event, now)))
 
     def deadline(self) -> Instant | None:
         """When the earliest timer of any virtual HA is due."""
@@ -175,6 +177,7 @@ class Node:
     def _reconfigure(self, settings: NodeSettings, now: Instant) -> Iterator[object]:
         """Only what changed is touched; what is another virtual router now is taken down and made anew."""
         before, self.settings = self.settings, settings
+        self._ipsec.reconfigure(settings.ipsec)
         self._reception.reconfigure(settings.sync)
         self._commons.reconfigure(settings)
         wanted = {v.vrid: v for v in settings.virtual_has}

@@ -13,6 +13,7 @@ from ..wire import icmpv6, ipv6, vrrp
 from ..wire.errors import WireError
 from . import neighbours
 from .events import PacketReceived
+from .ipsec import Ipsec
 from .recovery import MobileNodeRegistered
 from .roster import Roster
 from .settings import HomeLink, SyncSettings
@@ -23,8 +24,9 @@ from .virtual_ha import VirtualHa
 class Reception:
     """Takes packets in and gives them to the virtual HAs of the roster."""
 
-    def __init__(self, roster: Roster, sync: SyncSettings) -> None:
+    def __init__(self, roster: Roster, sync: SyncSettings, ipsec: Ipsec) -> None:
         self._roster = roster
+        self._ipsec = ipsec
         self.reconfigure(sync)
 
     def reconfigure(self, sync: SyncSettings) -> None:
@@ -33,7 +35,7 @@ class Reception:
 
     def received(self, event: PacketReceived, now: Instant) -> Iterator[object]:
         """What is to be done about a packet; WireError if it is not a good one, or for nobody here."""
-        packet = ipv6.decode(event.packet)
+        packet = self._ipsec.inbound(ipv6.decode(event.packet))
         match packet.next_header:
             case vrrp.NEXT_HEADER:
                 yield from self._vrrp(event.interface, packet, now)

@@ -118,6 +118,7 @@ class Recovery:
         """Use these from now on; what is under way goes on."""
         self._virtual_ha = virtual_ha
         self._new_home_agent = _new_home_agent(virtual_ha, node)
+        self._ipsec = node.ipsec
         if node.recovery.pace != self._settings.pace:
             self._pace = TokenBucket(node.recovery.pace, self._next or Instant(0))
         if node.recovery.per_source != self._settings.per_source:
@@ -235,8 +236,7 @@ class Recovery:
             removed = self._cache.remove(recovery.home_address)
             if removed is not None:
                 yield RemoveBindings(self._virtual_ha.vrid, [removed])
-            keys = self._commons.keys.keys_for(recovery.home_address)
-            if keys or self._virtual_ha.insecure_bindings:
+            if self._can_authenticate(recovery.home_address) or self._virtual_ha.insecure_bindings:
                 recovery.method = "switch"
             elif self._settings.hook:
                 recovery.method = "hook"
@@ -316,9 +316,15 @@ class Recovery:
 
     # --- who is told ---------------------------------------------------------------------------------------
 
+    def _has_ipsec(self, home_address: Address) -> bool:
+        return bool(self._ipsec.between(home_address, self._new_home_agent))
+
+    def _can_authenticate(self, home_address: Address) -> bool:
+        return self._has_ipsec(home_address) or bool(self._commons.keys.keys_for(home_address))
+
     def _switch(self, recovery: _Recovery) -> SendPacket:
         """The new home agent lists itself: RFC 5142 section 5.1, of a sender that is not the current one."""
-        keys = self._commons.keys.keys_for(recovery.home_address)
+        keys = () if self._has_ipsec(recovery.home_address) else self._commons.keys.keys_for(recovery.home_address)
         return home_agent_switch(
             self._new_home_agent,
             (self._new_home_agent,),

@@ -4,8 +4,8 @@
 
 Owns the tests of RFC 6275 sections 9.5.1, 10.3.1 and 10.3.2 in the RFC's order, one method per section; what may be
 looked at is decided in binding_request.py, and how it is answered in binding_answer.py. Authentication is RFC 4285's
-MN-HA option with timestamps; it stands where IPsec would, before anything is answered, so that nobody without the key
-learns what is bound or changes it.
+MN-HA option with timestamps where ipsec.py has not done it; it comes before anything is answered, so that nobody
+without the key learns what is bound or changes it.
 Knows nothing of who is Master (it is only asked when this member is) nor of how bindings reach the others.
 
 Every home registration is answered, whatever its A bit says (sections 10.3.1 and 10.3.2). No Binding Refresh
@@ -98,6 +98,8 @@ class Registration:
 
     def _security_association(self, request: BindingRequest) -> MobileNodeKey | None:
         """RFC 4285 sections 5 and 5.1.1: the key that the MN-HA option names; None if it may do without."""
+        if request.packet.protected:
+            return None  # RFC 6275 section 5.1: IPsec has told who it is, and that it may speak for the home address
         if request.authentication is None:
             if not self._virtual_ha.insecure_bindings or self._commons.keys.keys_for(request.home_address):
                 raise DiscardedError("unauthenticated")

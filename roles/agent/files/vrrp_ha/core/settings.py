@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from .ipsec_settings import IpsecSettings
 from .token_bucket import Pace
 from .types import CENTISECOND, SECOND, Address
 
@@ -131,6 +132,9 @@ class VirtualHaSettings:
         return bytes((0, 0, 0x5E, 0, 2, self.vrid))
 
 
+_NO_IPSEC = IpsecSettings()
+
+
 @dataclass(frozen=True, slots=True)
 class NodeSettings:
     """Everything one agent runs. A virtual HA is identified by its VRID, unique within an agent."""
@@ -141,4 +145,5 @@ class NodeSettings:
     sync: SyncSettings = SyncSettings()
     drained_priority: int = 1
     recovery: RecoverySettings = RecoverySettings()
+    ipsec: IpsecSettings = _NO_IPSEC
     replay_window_us: int = 7 * SECOND  # RFC 4285 section 6: allowed clock skew of the timestamp option

@@ -58,6 +58,7 @@ class Packet:
     home_address: Address | None = None  # of a Home Address option: who really speaks
     routing_home_address: Address | None = None  # of a type 2 routing header still to be followed: who is meant
     outer_length: int = field(default=0, compare=False)  # octets of the whole packet as received; 0 if made here
+    protected: bool = field(default=False, compare=False)  # it came in ESP, which told who sent it
 
     @property
     def logical_source(self) -> Address:

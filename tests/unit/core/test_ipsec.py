@@ -1,0 +1,339 @@
+# Copyright: the mip6.vrrp_ha developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Signalling in ESP: a whole node, and mobile nodes whose IPsec layer is Scapy's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise, product
+
+import pytest
+
+from tests.unit.core import registering
+from tests.unit.core.nodes import master, of
+from tests.unit.core.protecting import (
+    CBC,
+    GCM,
+    PLAIN_HOME,
+    SPI_IN,
+    SPI_OUT,
+    association,
+    give,
+    opened,
+    sent,
+    update,
+)
+from tests.unit.core.recovering import HOOK, OWN_VHA, acting_master, deleted, hooks, known
+from tests.unit.core.registering import CARE_OF, ELSEWHERE, HOME, OTHER_HOME, VHA
+from vrrp_ha.core.effects import InstallBindings, SendFrame, SendPacket
+from vrrp_ha.core.ipsec import Ipsec
+from vrrp_ha.core.ipsec_settings import IpsecSettings
+from vrrp_ha.core.settings import NodeSettings
+from vrrp_ha.wire import esp, ipv6, mobility
+
+BOTH = pytest.mark.parametrize("algorithm", [CBC, GCM], ids=lambda algorithm: algorithm.value)
+
+
+def bound(story, home=HOME):
+    found = story.node.bindings(51).get(home)
+    return found.care_of_address if found else None
+
+
+def dropped(story) -> dict[str, int]:
+    counters = {**story.node.counters, **story.state()["counters"]}
+    return {name[8:]: count for name, count in counters.items() if name.startswith("dropped.")}
+
+
+# --- a mobile node registers -------------------------------------------------------------------------------
+
+
+@BOTH
+def test_a_binding_update_in_esp_is_answered_in_esp_behind_a_routing_header(algorithm):
+    given = association(algorithm=algorithm)
+    story = give(master(), given)
+    effects = story.receives(update(given), 1.0)
+    assert bound(story) == CARE_OF
+    (answer,) = sent(effects)
+    assert (answer.source, answer.destination, answer.routing_home_address) == (VHA, CARE_OF, HOME)
+    assert answer.payload[:4] == SPI_OUT.to_bytes(4, "big")
+    message = opened(answer, given)
+    assert (message.status, message.sequence) == (0, 1)
+    assert not [option for option in message.options if isinstance(option, mobility.Authentication)]
+
+
+def test_it_is_bound_to_the_address_that_esp_covers_and_answered_where_it_came_from():
+    given = association()
+    story = give(master(), given)
+    octets = update(given, care_of=ELSEWHERE)
+    effects = story.receives(octets[:8] + CARE_OF + octets[24:], 1.0)
+    assert bound(story) == ELSEWHERE
+    assert sent(effects)[0].destination == CARE_OF
+
+
+def test_without_an_alternate_care_of_address_nothing_tells_where_it_is():
+    given = association()
+    story = give(master(), given)
+    assert sent(story.receives(update(given, alternate=False), 1.0)) == []
+    assert bound(story) is None
+    assert dropped(story) == {"care_of_unprotected": 1}
+
+
+def test_a_refusal_is_in_esp_too():
+    given = association()
+    story = give(master(), given)
+    story.receives(update(given, sequence=7), 1.0)
+    (answer,) = sent(story.receives(update(given, sequence=7), 1.1))
+    assert opened(answer, given).status == 135
+
+
+@BOTH
+def test_back_home_it_signs_off_without_a_home_address_option(algorithm):
+    given = association(algorithm=algorithm)
+    story = give(master(), given)
+    story.receives(update(given), 1.0)
+    (answer,) = sent(story.receives(update(given, sequence=2, lifetime_s=0, at_home=True), 1.1))
+    assert bound(story) is None
+    assert (answer.destination, answer.routing_home_address) == (HOME, None)
+    assert opened(answer, given).status == 0
+
+
+def test_away_it_signs_off_without_saying_where_it_is():
+    given = association()
+    story = give(master(), given)
+    story.receives(update(given), 1.0)
+    (answer,) = sent(story.receives(update(given, sequence=2, lifetime_s=0, alternate=False), 1.1))
+    assert opened(answer, given).status == 0
+    assert bound(story) is None
+
+
+def test_a_refusal_at_home_goes_to_its_link_layer_address_in_esp():
+    given = association()
+    story = give(master(), given)
+    effects = story.receives(update(given, lifetime_s=0, at_home=True), 1.0)
+    (frame,) = of(effects, SendFrame)
+    assert opened(ipv6.decode(frame.packet), given).status == 133
+
+
+# --- policy ------------------------------------------------------------------------------------------------
+
+
+def test_who_has_an_association_is_not_heard_without_it():
+    story = give(master(), association())
+    signed = registering.update(seconds=1.0)
+    for octets in (update(None), signed):
+        assert sent(story.receives(octets, 1.0)) == []
+    assert bound(story) is None
+    assert dropped(story) == {"unprotected": 2}
+
+
+def test_nor_where_bindings_may_be_insecure():
+    story = give(master(insecure_bindings=True), association(), mobile_node_keys=())
+    story.receives(update(None), 1.0)
+    assert bound(story) is None
+
+
+def test_who_has_none_is_authenticated_as_ever():
+    story = give(master(), association())
+    story.receives(registering.update(home=PLAIN_HOME, seconds=1.0), 1.0)
+    assert bound(story, PLAIN_HOME) == CARE_OF
+
+
+def test_an_association_is_good_for_its_own_home_address_alone():
+    """RFC 3776 section 4.2; the SPI means nothing together with another home address."""
+    given, other = association(), association(home=OTHER_HOME, spi=SPI_IN + 1)
+    story = give(master(), given, other)
+    assert sent(story.receives(update(given, home=OTHER_HOME), 1.0)) == []
+    assert bound(story, OTHER_HOME) is None
+    assert dropped(story) == {"esp": 1}
+
+
+def test_an_association_with_one_home_agent_is_none_with_another():
+    given = association(home_agent=OWN_VHA)
+    story = give(master(), given, mobile_node_keys=())
+    story.receives(update(given), 1.0)
+    assert bound(story) is None
+    assert dropped(story) == {"esp": 1}
+
+
+def test_a_wrong_icv_is_dropped_and_counted():
+    given = association()
+    story = give(master(), given)
+    octets = update(given)
+    assert sent(story.receives(octets[:-1] + bytes((octets[-1] ^ 1,)), 1.0)) == []
+    assert dropped(story) == {"esp_icv": 1}
+
+
+def test_what_is_in_it_has_to_be_mobility_signalling():
+    given = association()
+    story = give(master(), given)
+    payload = esp.seal(given.inbound, 1, bytes(16), ipv6.IPV6, bytes(40))
+    story.receives(ipv6.encode(ipv6.Packet(CARE_OF, VHA, 64, ipv6.ESP, payload, home_address=HOME)), 1.0)
+    assert dropped(story) == {"esp_payload": 1}
+
+
+# --- keys change -------------------------------------------------------------------------------------------
+
+
+def test_while_keys_change_the_answer_is_under_those_that_the_mobile_node_used():
+    old, new = association(), association(spi=SPI_IN + 16)
+    story = give(master(), old, new)
+    for number, given in enumerate((old, new, old), 1):
+        (answer,) = sent(story.receives(update(given, sequence=number), 1.0))
+        assert opened(answer, given).sequence == number
+
+
+def test_a_key_that_was_taken_away_opens_nothing():
+    old, new = association(), association(spi=SPI_IN + 16)
+    story = give(master(), old, new)
+    story.receives(update(old), 1.0)
+    give(story, new, seconds=1.1)
+    story.receives(update(old, sequence=2, care_of=ELSEWHERE), 1.2)
+    assert bound(story) == CARE_OF
+    (answer,) = sent(story.receives(update(new, sequence=3), 1.3))
+    assert opened(answer, new).status == 0
+
+
+def test_an_agent_that_is_given_its_first_association_while_it_runs():
+    story = master()
+    given = association()
+    story.receives(update(given), 1.0)
+    assert bound(story) is None
+    give(story, given, seconds=1.1)
+    story.receives(update(given), 1.2)
+    assert bound(story) == CARE_OF
+
+
+# --- failover ----------------------------------------------------------------------------------------------
+
+
+def test_an_acting_master_with_the_association_needs_no_recovery():
+    given = association()
+    story = give(acting_master(), given)
+    (answer,) = sent(story.receives(update(given, sequence=2, care_of=ELSEWHERE), 1.0))
+    assert opened(answer, given).status == 0
+    assert bound(story) == ELSEWHERE
+    assert known(story, 1.0) == []
+
+
+def test_an_acting_master_without_it_recovers_the_mobile_node():
+    story = acting_master(keys=False, hook=HOOK)
+    effects = story.receives(update(association(), sequence=2, care_of=ELSEWHERE), 1.0)
+    assert deleted(effects) == [HOME]
+    assert len(hooks(effects)) == 1
+    assert dropped(story) == {"esp": 1}
+
+
+def test_the_switch_goes_in_esp_under_the_association_with_the_new_home_agent():
+    """The owner's own association is lost; with the home agent that takes the mobile node there is another."""
+    lost, own = association(home_agent=VHA), association(spi=SPI_IN + 2, home_agent=OWN_VHA)
+    story = give(acting_master(), own, mobile_node_keys=())
+    effects = story.receives(update(lost, sequence=2, care_of=ELSEWHERE), 1.0)
+    assert deleted(effects) == [HOME]
+    (switch,) = sent(effects)
+    assert (switch.source, switch.destination, switch.routing_home_address) == (OWN_VHA, ELSEWHERE, HOME)
+    assert opened(switch, own).home_agents == (OWN_VHA,)
+    story.receives(update(own, care_of=ELSEWHERE, destination=OWN_VHA), 1.2)
+    assert story.node.bindings(52).get(HOME).care_of_address == ELSEWHERE
+    assert known(story, 1.3)[0][1] == "done"
+
+
+def test_a_wrong_icv_triggers_no_recovery():
+    given = association()
+    story = give(acting_master(), given)
+    octets = update(given, sequence=2)
+    effects = story.receives(octets[:-1] + bytes((octets[-1] ^ 1,)), 1.0)
+    assert deleted(effects) == []
+    assert known(story, 1.0) == []
+
+
+def test_unprotected_signalling_of_who_has_an_association_triggers_no_recovery():
+    story = give(acting_master(), association())
+    effects = story.receives(registering.update(spi=999, sequence=2, seconds=1.0), 1.0)
+    assert deleted(effects) == []
+    assert known(story, 1.0) == []
+
+
+# --- what cannot be replayed, and what can -----------------------------------------------------------------
+
+
+def test_a_replayed_binding_update_is_refused_by_its_sequence_number():
+    given = association()
+    story = give(master(), given)
+    first, second = update(given), update(given, sequence=2, care_of=ELSEWHERE)
+    story.receives(first, 1.0)
+    story.receives(second, 1.1)
+    story.receives(first, 1.2)
+    assert bound(story) == ELSEWHERE
+
+
+# --- initialisation vectors --------------------------------------------------------------------------------
+
+
+def answered(sender: int, epoch: int, host: str, algorithm: esp.Algorithm, count: int = 50) -> list[bytes]:
+    """Sequence number and IV of some answers of an agent that was just started."""
+    given = association(algorithm=algorithm)
+    ipsec = Ipsec(IpsecSettings((given,), sender), host, epoch)
+    clear = mobility.encode(mobility.BindingAck(0, 1, 0))
+    packet = SendPacket(ipv6.encode(ipv6.Packet(VHA, CARE_OF, 64, 135, clear, routing_home_address=HOME)))
+    length = 16 if algorithm is CBC else 8
+    return [ipv6.decode(ipsec.outbound(packet).packet).payload[8 : 8 + length] for _ in range(count)]
+
+
+@BOTH
+def test_no_initialisation_vector_is_used_twice_by_members_or_after_restarts(algorithm):
+    """RFC 4106 section 3.1 and RFC 3602 section 3, with one static key for all of them."""
+    starts = product((1, 2, 255), (1, 2, 1_700_000_000, 1_700_000_001, 2**32 - 1))
+    vectors = [iv for sender, epoch in starts for iv in answered(sender, epoch, f"ha{sender}", algorithm)]
+    assert len(set(vectors)) == len(vectors) == 750
+
+
+def test_initialisation_vectors_go_on_over_a_reload():
+    given = association(algorithm=GCM)
+    story = give(master(), given)
+    vectors = []
+    for number in range(1, 4):
+        (answer,) = sent(story.receives(update(given, sequence=number), 1.0))
+        vectors.append(answer.payload[8:16])
+        give(story, seconds=1.0)
+        give(story, given, seconds=1.0)
+    assert len(set(vectors)) == 3
+
+
+def test_the_vectors_of_gcm_begin_with_the_sender():
+    assert {iv[0] for iv in answered(7, 1_700_000_000, "ha7", GCM)} == {7}
+
+
+def test_the_vectors_of_cbc_do_not_tell_the_next_one():
+    """RFC 3602 section 3: not a counter, nor one in disguise; half of the bits differ from one to the next."""
+    vectors = [int.from_bytes(iv, "big") for iv in answered(0, 1, "ha1", CBC, 200)]
+    differing = [(a ^ b).bit_count() for a, b in pairwise(vectors)]
+    assert 60 < sum(differing) / len(differing) < 68
+
+
+# --- what it costs others ----------------------------------------------------------------------------------
+
+
+def test_without_associations_nothing_is_looked_at():
+    ipsec = Ipsec(IpsecSettings(), "ha1", 1)
+    effect = SendPacket(b"not even a packet")
+    assert ipsec.outbound(effect) is effect
+
+
+def test_other_packets_and_effects_pass_unchanged():
+    story = give(master(), association())
+    effects = story.receives(registering.update(home=PLAIN_HOME, seconds=1.0), 1.0)
+    assert [packet.next_header for packet in sent(effects)] == [ipv6.MOBILITY]
+    assert of(effects, InstallBindings)
+
+
+def test_settings_with_the_same_associations_are_equal():
+    one, two = IpsecSettings((association(),), 3), IpsecSettings((association(),), 3)
+    assert one == two
+    assert one != replace(one, sender=4)
+    assert one != IpsecSettings((association(spi=SPI_IN + 1),), 3)
+    assert NodeSettings("ha1", ipsec=one) == NodeSettings("ha1", ipsec=two)
+
+
+def test_keys_are_not_shown():
+    given = association()
+    assert repr(given.inbound.encryption) not in repr(IpsecSettings((given,)))

@@ -28,8 +28,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--complete",
         action="store_true",
-        help=f"everything has to run: a test skipped for a reason that does not begin with {ACCEPTABLE!r} has failed",
+        help=f"everything has to run: a test skipped for a reason that does not begin with {ACCEPTABLE!r} has failed, "
+        "and so has one that docs/conformance.md names if it did not pass",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    is_worker = hasattr(config, "workerinput")
+    if config.getoption("--complete") and not config.option.collectonly and not is_worker:
+        from tests.conformance.ran import NamedTestsRan
+        from tests.conformance.table import TABLE, named_tests
+
+        config.pluginmanager.register(NamedTestsRan(config, named_tests(TABLE.read_text())))
 
 
 @pytest.hookimpl(hookwrapper=True)

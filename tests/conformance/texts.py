@@ -181,8 +181,9 @@ def write(known: dict[str, dict[str, dict[str, object]]], texts: dict[str, str])
         lines += [f'    "{section}": {reason}' for section, reason in left_out.items()]
         lines.append("  sections:")
         for section, keywords in in_scope(document, text, left_out).items():
-            entry = f'"{section}": [{", ".join(keywords)}]'
-            lines += textwrap.wrap(entry, 116, initial_indent="    ", subsequent_indent="      ")
+            beginning = f'    "{section}": ['
+            after = " " * len(beginning)
+            lines += textwrap.wrap(", ".join(keywords) + "]", 118, initial_indent=beginning, subsequent_indent=after)
     return "\n".join(lines) + "\n"
 
 

@@ -15,6 +15,7 @@ SPEC = dict(
     virtual_has=dict(type="list", elements="dict", options=FLEET_VIRTUAL_HA, required=True),
     observed=dict(type="dict", required=True),
     leaving=dict(type="list", elements="str", default=[]),
+    drift=dict(type="bool", default=True),
 )
 
 
@@ -26,7 +27,12 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
         _spec, arguments = self.validate_argument_spec(SPEC)
-        fleet = Fleet(without_none(arguments["virtual_has"]), arguments["observed"], frozenset(arguments["leaving"]))
+        fleet = Fleet(
+            without_none(arguments["virtual_has"]),
+            arguments["observed"],
+            frozenset(arguments["leaving"]),
+            arguments["drift"],
+        )
         problems = fleet.problems()
         result.update(
             changed=False,

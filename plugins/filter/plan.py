@@ -1,7 +1,7 @@
 # Copyright: the mip6.vrrp_ha developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filters that show virtual HAs: as data, as an aligned table, as Markdown. Their documentation is beside it."""
+"""Filters for virtual HAs: shown as data, table or Markdown; of a whole fleet; in the order of an upgrade."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils import plan_report
+from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils import plan_report, upgrade_order
 
 
 def _filter(show: Callable[..., Any]) -> Callable[..., Any]:
@@ -30,11 +30,20 @@ def _fleet_virtual_has(lists: Any) -> Any:
         raise AnsibleFilterError(f"needs a list for each host, each as in vrrp_ha_virtual_has: {error!r}") from error
 
 
+def _batches(hosts: Any, virtual_has: Any, masters: Any) -> Any:
+    try:
+        return upgrade_order.batches(hosts, virtual_has, masters)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        message = f"needs hosts, virtual HAs as in vrrp_ha_virtual_has, and VRIDs by host: {error!r}"
+        raise AnsibleFilterError(message) from error
+
+
 class FilterModule:
     """The filters by name."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
+            "batches": _batches,
             "fleet_virtual_has": _fleet_virtual_has,
             "plan_data": _filter(plan_report.plan_data),
             "plan_table": _filter(plan_report.plan_table),

@@ -38,6 +38,12 @@ options:
     type: list
     elements: str
     default: []
+  drift:
+    description:
+      - A host that differs from what M(mip6.vrrp_ha.agent) was asked for is a problem. V(false) is for the middle of a
+        change.
+    type: bool
+    default: true
 extends_documentation_fragment:
   - mip6.vrrp_ha.attributes.info
 attributes:

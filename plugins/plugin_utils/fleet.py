@@ -43,6 +43,7 @@ class Fleet:
     virtual_has: list[dict[str, Any]]
     observed: dict[str, dict[str, Any]]
     leaving: frozenset[str] = frozenset()  # hosts that are to be taken out of service
+    drift: bool = True  # a host that a deploy would change is a problem
 
     def problems(self) -> list[Problem]:
         """Everything that is wrong, the hosts first and then VRID by VRID."""
@@ -100,6 +101,8 @@ class Fleet:
             found.append(Problem(host, None, f"its agent is unhealthy: {warnings}", "see 'vrrp-ha status' there", True))
         if not status.get("config_current", True):
             found.append(Problem(host, None, "its agent has not loaded the files on its disk", "deploy"))
+        if not self.drift:
+            return found
         if answer.get("changes"):
             found.append(Problem(host, None, "drifted from the plan: " + " | ".join(answer["changes"]), "deploy"))
         if answer.get("restart_pending"):

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -52,6 +53,18 @@ def test_a_host_is_drained_and_put_back_as_predicted_once_and_without_loss(mobil
         assert agents.virtual_ha("ha1", 51)["state"] == state
         assert playbook(name, *arguments).must_succeed().changed == 0
     assert set(agents.counts(51).values()) == {10}
+
+
+def test_an_upgrade_goes_from_host_to_host_as_predicted_once_and_without_loss(mobile_node: MobileNode) -> None:
+    restart = ("-e", json.dumps({"vrrp_ha_settings": {"first_table": 2000}}))
+    predicted = playbook("rolling_upgrade", "--check", "--diff", *restart).must_succeed()
+    pids = {host: agents.Agent(host).call("status")["pid"] for host in topology.HOME_AGENTS}
+    done = under_traffic(mobile_node, 30, lambda: playbook("rolling_upgrade", *restart))
+    assert per_host(predicted) == per_host(done) == only(*topology.HOME_AGENTS)
+    assert all(agents.Agent(host).call("status")["pid"] != pid for host, pid in pids.items())
+    assert set(agents.counts(51).values()) == {10}
+    assert playbook("rolling_upgrade", *restart).must_succeed().changed == 0
+    playbook("rolling_upgrade").must_succeed()
 
 
 def test_the_last_healthy_member_is_not_drained() -> None:

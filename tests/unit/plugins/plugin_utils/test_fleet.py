@@ -157,3 +157,9 @@ def test_who_lacks_the_bindings_is_nobody_to_leave_a_virtual_ha_to(answers):
 def test_all_may_not_leave(answers):
     (line,) = leaving(answers, "ha1", "ha2", "ha3")
     assert "ha1, ha2, ha3, VRID 51: would have no healthy member left: it has no other members" in line
+
+
+def test_drift_is_no_problem_in_the_middle_of_a_change(answers):
+    answers["ha2"].update(changes=["release: new"], restart_pending=True)
+    assert len(lines(answers)) == 2
+    assert Fleet([VIRTUAL_HA], answers, drift=False).problems() == []

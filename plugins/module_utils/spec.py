@@ -30,6 +30,7 @@ _SHARED = dict(
     router_advertisements=dict(type="dict", options=_ROUTER_ADVERTISEMENTS),
     maximum_lifetime=dict(type="int"),
     sync_key=dict(type="str", no_log=False),  # the key's name
+    accepted_sync_keys=dict(type="list", elements="str", no_log=False),  # names of keys
     insecure_sync=dict(type="bool"),
     insecure_bindings=dict(type="bool"),
 )

@@ -114,8 +114,14 @@ options:
         description: The longest lifetime of a binding, in seconds.
         type: int
       sync_key:
-        description: The name of the key in O(sync_keys) that authenticates the members to each other.
+        description:
+          - The name of the key in O(sync_keys) that authenticates the members to each other. Members send with it.
         type: str
+      accepted_sync_keys:
+        description:
+          - The names of keys in O(sync_keys) that members also accept from each other, while keys are changed.
+        type: list
+        elements: str
       insecure_sync:
         description: Go without O(virtual_has[].sync_key), for foreign peers.
         type: bool

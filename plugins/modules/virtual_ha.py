@@ -118,8 +118,13 @@ options:
         description: The longest lifetime of a binding, in seconds.
         type: int
       sync_key:
-        description: The name of the key that authenticates the members to each other.
+        description: The name of the key that authenticates the members to each other. The host sends with it.
         type: str
+      accepted_sync_keys:
+        description:
+          - The names of keys that the other members may send with besides O(config[].sync_key), while keys are changed.
+        type: list
+        elements: str
       insecure_sync:
         description: Go without O(config[].sync_key), for foreign peers.
         type: bool

@@ -92,7 +92,7 @@ def render_keys(
 ) -> str | None:
     """The text of the host's keys.json: the keys it needs and no others. None when it needs none."""
     own = virtual_has_of(host, virtual_has)
-    names = {entry.get("sync_key") for entry in own}
+    names = {name for entry in own for name in (entry.get("sync_key"), *entry.get("accepted_sync_keys", ()))}
     sync = [key for key in sync_keys if key["name"] in names]
     everywhere = [_network(entry["prefix"], f"virtual_has[vrid={entry['vrid']}].prefix") for entry in virtual_has]
     here = [_network(entry["prefix"], "prefix") for entry in own]

@@ -42,6 +42,14 @@ def test_several_spis_are_valid_at_once():
     assert ring.find(HOME, 258) is None
 
 
+def test_the_home_agent_begins_with_the_newest_key_and_goes_on_with_older_ones():
+    keys = [key(spi, "2001:db8:1::1001", 128) for spi in (300, 256, 257)]
+    ring = KeyRing([*keys, key(999, "2001:db8:1::", 64)])
+    assert [ring.for_sending(HOME, attempt).spi for attempt in range(5)] == [257, 256, 300, 257, 256]
+    assert ring.for_sending(OTHER).spi == 999
+    assert KeyRing().for_sending(HOME) is None
+
+
 def test_the_key_of_a_prefix_is_not_valid_for_a_home_address_with_its_own():
     of_all, own = key(256, "2001:db8:1::", 64), key(257, "2001:db8:1::1001", 128, b"o" * 16)
     ring = KeyRing([of_all, own])

@@ -67,6 +67,16 @@ def test_the_switch_is_authenticated_with_the_key_that_this_member_has_of_the_mo
     assert binding.sign(KEY, ELSEWHERE, HOME, covered) == option.authenticator
 
 
+def test_while_keys_are_changed_the_switch_is_repeated_with_each_of_them():
+    story = acting_master()
+    newer = replace(story.node.settings.mobile_node_keys[0], spi=SPI + 1)
+    keys = (*story.node.settings.mobile_node_keys, newer)
+    story.happens(Reconfigured(replace(story.node.settings, mobile_node_keys=keys)), 0.98)
+    effects = [*story.receives(esp(), 1.0), *story.runs_until(36.5)]
+    options = [mobility.first(message.options, mobility.Authentication) for _, message in switches(effects)]
+    assert [option.spi for option in options] == [SPI + 1, SPI, SPI + 1, SPI]
+
+
 def test_a_binding_update_that_can_be_read_is_answered_and_begins_nothing():
     story = acting_master()
     effects = story.receives(update(care_of=ELSEWHERE, sequence=2, seconds=1.0), 1.0)

@@ -17,8 +17,8 @@ from vrrp_ha.wire.errors import WireError
 REQUEST = wire.encode(wire.BcRequest(VRID), SYNC)
 
 
-def guard(address=A, epoch=1, accepted_keys=None, **changes) -> SyncGuard:
-    return SyncGuard(virtual_ha(**changes), address, count(epoch << 32), accepted_keys)
+def guard(address=A, epoch=1, **changes) -> SyncGuard:
+    return SyncGuard(virtual_ha(**changes), address, count(epoch << 32))
 
 
 def refused(receiver: SyncGuard, payload: bytes, source: bytes) -> str:
@@ -78,13 +78,13 @@ def test_bare_messages_are_for_virtual_has_without_a_key():
 def test_unknown_key_is_refused_and_an_accepted_one_is_not():
     sealed = guard(A, sync_key=OTHER_KEY).seal(REQUEST)
     assert refused(guard(B), sealed, A) == "sync_unknown_key"
-    assert guard(B, accepted_keys={OTHER_KEY.key_id: OTHER_KEY.key}).open(sealed, A) == REQUEST
+    assert guard(B, accepted_sync_keys=(OTHER_KEY,)).open(sealed, A) == REQUEST
 
 
 def test_replay_is_refused_after_a_change_of_keys_too():
     receiver, sealed = guard(B), guard(A).seal(REQUEST)
     receiver.open(sealed, A)
-    receiver.reconfigure(virtual_ha(sync_key=OTHER_KEY), {KEY.key_id: KEY.key})
+    receiver.reconfigure(virtual_ha(sync_key=OTHER_KEY, accepted_sync_keys=(KEY,)))
     assert refused(receiver, sealed, A) == "sync_replayed"
 
 
@@ -103,3 +103,28 @@ def test_forged_message_does_not_use_up_the_counter():
     forged[-1] ^= 1
     assert refused(receiver, bytes(forged), A) == "sync_bad_mac"
     receiver.open(guard(A, epoch=1).seal(REQUEST), A)
+
+
+def test_keys_are_changed_step_by_step_without_a_message_lost():
+    """Two members that take each step one after the other, in any order."""
+    steps = [
+        {"sync_key": KEY},
+        {"sync_key": KEY, "accepted_sync_keys": (OTHER_KEY,)},
+        {"sync_key": OTHER_KEY, "accepted_sync_keys": (KEY,)},
+        {"sync_key": OTHER_KEY},
+    ]
+    a, b = guard(A), guard(B)
+    for step in steps[1:]:
+        for member in (a, b):
+            member.reconfigure(virtual_ha(**step))
+            assert b.open(a.seal(REQUEST), A) == REQUEST
+            assert a.open(b.seal(REQUEST), B) == REQUEST
+    assert refused(b, guard(A, epoch=2).seal(REQUEST), A) == "sync_unknown_key"
+
+
+def test_a_key_that_was_taken_out_is_good_for_nothing():
+    receiver = guard(B, accepted_sync_keys=(OTHER_KEY,))
+    sender = guard(A, sync_key=OTHER_KEY)
+    receiver.open(sender.seal(REQUEST), A)
+    receiver.reconfigure(virtual_ha())
+    assert refused(receiver, sender.seal(REQUEST), A) == "sync_unknown_key"

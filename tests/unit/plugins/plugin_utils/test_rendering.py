@@ -84,6 +84,13 @@ def test_a_host_gets_the_keys_that_it_needs_and_no_others():
     assert document["mobile_node_keys"] == [HERE]
 
 
+def test_while_keys_are_changed_a_host_has_the_old_and_the_new():
+    both = dict(VIRTUAL_HA, sync_key="other", accepted_sync_keys=["fleet"])
+    assert json.loads(render_keys("ha1", [both], SYNC_KEYS, []))["sync_keys"] == SYNC_KEYS
+    (entry,) = render_config("ha1", [both], {}, with_keys=True)["virtual_has"]
+    assert (entry["sync_key"], entry["accepted_sync_keys"]) == ("other", ["fleet"])
+
+
 def test_a_key_for_nobody_is_refused_without_showing_it():
     with pytest.raises(InputError, match=r"mobile_node_keys\[0\].home_addresses: 2001:db8:2::/80 is in no") as caught:
         render_keys("ha1", [VIRTUAL_HA], SYNC_KEYS, [THERE])

@@ -53,6 +53,15 @@ class KeyRing:
                 return key
         return None
 
+    def for_sending(self, home_address: Address, attempt: int = 0) -> MobileNodeKey | None:
+        """The key for a message that the home agent begins: the newest, which is the last of them as they were given.
+
+        While keys are changed nobody knows which ones the mobile node has. So each further attempt takes the next older
+        one, and begins anew after the oldest.
+        """
+        keys = self.keys_for(home_address)
+        return keys[-1 - attempt % len(keys)] if keys else None
+
 
 def ntp_timestamp(wall_time_us: int) -> int:
     """The 64-bit NTP timestamp of a time in microseconds since 1970, in whatever era that is."""

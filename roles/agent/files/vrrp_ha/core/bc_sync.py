@@ -9,7 +9,7 @@ for its bindings, and that a member without them competes with less, is decided 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from ..wire import bc_sync as wire
 from ..wire.errors import WireError
@@ -79,7 +79,6 @@ class BcSync:
         local_address: Address,
         mtu: int,
         numbers: Iterator[int],
-        accepted_keys: Mapping[int, bytes] | None = None,
     ) -> None:
         self._cache = cache
         self._virtual_ha = virtual_ha
@@ -87,7 +86,7 @@ class BcSync:
         self._mtu = mtu
         self._state = State.INITIALIZE
         self._master: Address | None = None
-        self._guard = SyncGuard(virtual_ha, local_address, numbers, accepted_keys)
+        self._guard = SyncGuard(virtual_ha, local_address, numbers)
         self._sender = SyncSender(cache, virtual_ha.vrid, settings, self._per_message())
         self._receiver = SyncReceiver(cache, virtual_ha.vrid, settings, is_owner=virtual_ha.is_owner)
         self._offers = SyncOffers(cache)
@@ -105,14 +104,12 @@ class BcSync:
         self._guard.local_address = local_address
         self._sender.per_message = self._per_message()
 
-    def reconfigure(
-        self, virtual_ha: VirtualHaSettings, settings: SyncSettings, accepted_keys: Mapping[int, bytes] | None = None
-    ) -> None:
+    def reconfigure(self, virtual_ha: VirtualHaSettings, settings: SyncSettings) -> None:
         """New settings of the same virtual HA; what is going on goes on."""
         self._virtual_ha = virtual_ha
         self._settings = self._sender.settings = self._receiver.settings = settings
         self._receiver.is_owner = virtual_ha.is_owner
-        self._guard.reconfigure(virtual_ha, accepted_keys)
+        self._guard.reconfigure(virtual_ha)
         self._sender.per_message = self._per_message()
 
     def deadline(self) -> Instant | None:

@@ -324,13 +324,13 @@ class Recovery:
 
     def _switch(self, recovery: _Recovery) -> SendPacket:
         """The new home agent lists itself: RFC 5142 section 5.1, of a sender that is not the current one."""
-        keys = () if self._has_ipsec(recovery.home_address) else self._commons.keys.keys_for(recovery.home_address)
+        by_ipsec = self._has_ipsec(recovery.home_address)
         return home_agent_switch(
             self._new_home_agent,
             (self._new_home_agent,),
             recovery.destination,
             recovery.home_address,
-            keys[0] if keys else None,
+            None if by_ipsec else self._commons.keys.for_sending(recovery.home_address, recovery.attempts),
         )
 
     def _hook(self, recovery: _Recovery) -> RunHook:

@@ -112,7 +112,8 @@ class VirtualHaSettings:
     home_link: HomeLink = HomeLink.ON_LINK
     router_advertisements: RouterAdvertisementSettings = RouterAdvertisementSettings()
     members: tuple[Member, ...] = ()
-    sync_key: SyncKey | None = None  # None only with insecure_sync
+    sync_key: SyncKey | None = None  # what is sent is authenticated with it; None only with insecure_sync
+    accepted_sync_keys: tuple[SyncKey, ...] = ()  # what others may use besides, while keys are changed
     insecure_bindings: bool = False
     maximum_lifetime_us: int = 262_140 * SECOND
 

@@ -42,6 +42,8 @@ def describe(virtual_ha: VirtualHa, host: str, now: Instant) -> dict[str, object
         "alarm": virtual_ha.alarm,
         "insecure_bindings": settings.insecure_bindings,
         "insecure_sync": settings.mipv6_ha_mode and settings.sync_key is None,
+        "sync_key": settings.sync_key.name if settings.sync_key else None,
+        "accepted_sync_keys": [key.name for key in settings.accepted_sync_keys],
         "counters": dict(sorted(virtual_ha.counters.items())),
     }
 

@@ -8,7 +8,7 @@ to be listened to is not decided here. With no key, the draft's bare messages ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from ..wire import bc_sync as wire
 from ..wire.errors import WireError
@@ -22,26 +22,20 @@ class SyncGuard:
     """One member's seal on its messages, and its view of everybody else's.
 
     `numbers` are this member's message numbers: 64 bits, each greater than all before it, also across a restart of the
-    agent (hence an epoch in the upper 32). accepted_keys, by key id: what others may use besides our own.
+    agent (hence an epoch in the upper 32).
     """
 
-    def __init__(
-        self,
-        settings: VirtualHaSettings,
-        local_address: Address,
-        numbers: Iterator[int],
-        accepted_keys: Mapping[int, bytes] | None = None,
-    ) -> None:
+    def __init__(self, settings: VirtualHaSettings, local_address: Address, numbers: Iterator[int]) -> None:
         self.local_address = local_address
         self._numbers = numbers
         self._last_heard: dict[Address, int] = {}
-        self.reconfigure(settings, accepted_keys)
+        self.reconfigure(settings)
 
-    def reconfigure(self, settings: VirtualHaSettings, accepted_keys: Mapping[int, bytes] | None = None) -> None:
-        """Another key, other members; what was heard before is still not heard again."""
+    def reconfigure(self, settings: VirtualHaSettings) -> None:
+        """Other keys, other members; what was heard before is still not heard again."""
         self._key = settings.sync_key
-        own = {self._key.key_id: self._key.key} if self._key else {}
-        self._accepted_keys = own | dict(accepted_keys or {})
+        accepted = (self._key, *settings.accepted_sync_keys) if self._key else ()
+        self._accepted_keys = {key.key_id: key.key for key in accepted}
         addresses = [member.address for member in settings.members]
         pinned = {address for address in addresses if address is not None}
         self._allowed = pinned if pinned and len(pinned) == len(addresses) else None

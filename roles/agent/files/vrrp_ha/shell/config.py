@@ -24,7 +24,7 @@ from ..core.settings import (
     VirtualHaSettings,
 )
 from ..core.types import CENTISECOND, SECOND
-from . import recovery_config
+from . import recovery_config, sync_key_config
 from .fields import Fields, Problem, parse_json, suggestion
 from .keys import Keys, load_keys
 
@@ -176,6 +176,7 @@ def _virtual_ha(fields: Fields, host: str, keys: Keys, keys_file: str | None) ->
     priority = fields.integer("priority", 1, 255)
     interval = fields.integer("advertisement_interval", 1, 4095, 100)
     mipv6_ha_mode = fields.boolean("mipv6_ha_mode", True)
+    sync_key, accepted_sync_keys = sync_key_config.read(fields, mipv6_ha_mode, keys, keys_file)
     settings = VirtualHaSettings(
         vrid=vrid,
         name=name,
@@ -194,7 +195,8 @@ def _virtual_ha(fields: Fields, host: str, keys: Keys, keys_file: str | None) ->
         router_advertisements=_router_advertisements(fields, mipv6_ha_mode, prefix),
         maximum_lifetime_us=fields.integer("maximum_lifetime", 4, 262_140, 262_140) * SECOND,
         members=_members(fields, host, priority, link_local),
-        sync_key=_sync_key(fields, mipv6_ha_mode, keys, keys_file),
+        sync_key=sync_key,
+        accepted_sync_keys=accepted_sync_keys,
         insecure_bindings=fields.boolean("insecure_bindings", False),
     )
     fields.close()
@@ -310,26 +312,6 @@ def _members(fields: Fields, host: str, priority: int, link_local: IPv6Address) 
     elif priority == 255 and any(member.priority == 255 and member.name != host for member in result):
         fields.problem("priority", "is 255, as is another member's", "Only the owner has 255.")
     return tuple(result)
-
-
-def _sync_key(fields: Fields, mipv6_ha_mode: bool, keys: Keys, keys_file: str | None) -> SyncKey | None:
-    insecure = fields.boolean("insecure_sync", False)
-    name = fields.text("sync_key") if fields.is_given("sync_key") else None
-    if name is None:
-        if mipv6_ha_mode and not insecure:
-            remedy = "Name a key of the keys file, or set insecure_sync to true for peers that know no authenticator."
-            fields.problem("sync_key", "is missing", remedy)
-        return None
-    if insecure:
-        fields.problem("insecure_sync", "is true, but there is a sync_key", "Remove one of the two.")
-    if name in keys.sync_keys:
-        return keys.sync_keys[name]
-    if not keys_file:
-        fields.problem("sync_key", f"'{name}' needs a keys file", "Set keys_file.")
-    elif keys.known and name:
-        remedy = suggestion(name, keys.sync_keys, "Add it to sync_keys there.")
-        fields.problem("sync_key", f"no key '{name}' in {keys_file}", remedy)
-    return None
 
 
 # --- all of them together ----------------------------------------------------------------------------------

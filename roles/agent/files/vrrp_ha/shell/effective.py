@@ -69,6 +69,7 @@ def _virtual_ha(settings: VirtualHaSettings) -> dict[str, object]:
         "maximum_lifetime": settings.maximum_lifetime_us // SECOND,
         "members": [_member(member) for member in settings.members],
         "sync_key": settings.sync_key.name if settings.sync_key else None,
+        "accepted_sync_keys": [key.name for key in settings.accepted_sync_keys],
         "insecure_sync": settings.mipv6_ha_mode and settings.sync_key is None,
         "insecure_bindings": settings.insecure_bindings,
     }

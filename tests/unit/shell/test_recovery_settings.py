@@ -9,7 +9,7 @@ import pytest
 from tests.unit.core.nodes import at
 from tests.unit.core.recovering import HOME, acting_master, esp, known
 from tests.unit.shell.test_config import Files
-from tests.unit.shell.test_filters import VHA, accepts, packet
+from tests.unit.shell.test_filters import OTHER, VHA, accepts, packet
 from vrrp_ha.core.events import RecoverRequested
 from vrrp_ha.core.settings import RecoverySettings
 from vrrp_ha.core.token_bucket import Pace
@@ -74,10 +74,11 @@ def test_mistakes_are_named(files, name, value, words):
     assert words in str(problem)
 
 
-def test_the_packet_filter_lets_esp_behind_a_home_address_option_through_and_bare_esp_not():
+def test_the_packet_filter_lets_esp_through_behind_a_home_address_option_and_bare_from_home():
     program = filters.signalling([VHA])
     assert accepts(program, packet(60, VHA))
-    assert not accepts(program, packet(50, VHA))
+    assert accepts(program, packet(50, VHA))
+    assert not accepts(program, packet(50, OTHER))
 
 
 class PlainAgent:

@@ -24,7 +24,7 @@ from ..core.settings import (
     VirtualHaSettings,
 )
 from ..core.types import CENTISECOND, SECOND
-from . import recovery_config, sync_key_config
+from . import ipsec_config, recovery_config, sync_key_config
 from .fields import Fields, Problem, parse_json, suggestion
 from .keys import Keys, load_keys
 
@@ -85,13 +85,14 @@ def load(path: str, keys_path: str | None = None) -> Configuration:
     recovery = recovery_config.read(fields.section("recovery"))
     keys_file = keys_path or shell.keys_file
     keys, keys_data = load_keys(keys_file, problems) if keys_file else (Keys(), b"")
+    ipsec = ipsec_config.read(fields.section("ipsec"), keys.ipsec)
     readers = fields.sections("virtual_has")
     virtual_has = [_virtual_ha(reader, host, keys, keys_file) for reader in readers]
     fields.close()
     _check_together(readers, virtual_has)
     if problems:
         raise ConfigurationError(problems)
-    node = NodeSettings(host, tuple(virtual_has), keys.mobile_node_keys, sync, recovery=recovery)
+    node = NodeSettings(host, tuple(virtual_has), keys.mobile_node_keys, sync, recovery=recovery, ipsec=ipsec)
     return Configuration(
         path, node, shell, tuple(keys.sync_keys.values()), _digest(data), _digest(keys_data), tuple(_warnings(node))
     )
@@ -346,8 +347,10 @@ def _warnings(node: NodeSettings) -> Iterable[str]:
             yield f"vrid {virtual_ha.vrid}: insecure_bindings is set: anybody can bind any home address"
         if virtual_ha.sync_key is None:
             yield f"vrid {virtual_ha.vrid}: insecure_sync is set: anybody on the link can change the binding cache"
-        if not node.mobile_node_keys and not virtual_ha.insecure_bindings:
-            yield f"vrid {virtual_ha.vrid}: there are no mobile_node_keys: no mobile node can register"
+        if not (node.mobile_node_keys or node.ipsec.associations or virtual_ha.insecure_bindings):
+            nothing = f"there are neither mobile_node_keys nor {ipsec_config.SECTION}"
+            yield f"vrid {virtual_ha.vrid}: {nothing}: no mobile node can register"
+    yield from ipsec_config.warnings(node.ipsec)
 
 
 def _read(path: str, problems: list[Problem]) -> bytes:

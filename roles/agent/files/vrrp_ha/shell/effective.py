@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from ..core.settings import Member, RouterAdvertisementSettings, SyncSettings, VirtualHaSettings
 from ..core.types import CENTISECOND, SECOND, text
-from . import recovery_config
+from . import ipsec_config, recovery_config
 from .config import FORMAT, Configuration
 
 MASK = "********"
@@ -26,6 +26,7 @@ def effective(configuration: Configuration) -> dict[str, object]:
         "decapsulation_table": shell.decapsulation_table,
         "sync": _sync(node.sync),
         "recovery": recovery_config.plain(node.recovery),
+        "ipsec": ipsec_config.plain(node.ipsec),
         "virtual_has": [_virtual_ha(virtual_ha) for virtual_ha in node.virtual_has],
         "keys": {
             "sync_keys": [{"name": k.name, "key_id": k.key_id, "key": MASK} for k in configuration.sync_keys],
@@ -33,6 +34,7 @@ def effective(configuration: Configuration) -> dict[str, object]:
                 {"spi": k.spi, "key": MASK, "home_addresses": f"{text(k.prefix)}/{k.prefix_length}"}
                 for k in node.mobile_node_keys
             ],
+            ipsec_config.SECTION: ipsec_config.plain_associations(node.ipsec.associations),
         },
     }
 

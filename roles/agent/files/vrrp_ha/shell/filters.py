@@ -25,7 +25,7 @@ _PROTOCOL, _PACKET_TYPE, _INTERFACE, _VLAN_PRESENT = 0, 4, 8, 48
 
 # Where things are in a packet without extension headers.
 _NEXT_HEADER, _HOP_LIMIT, _DESTINATION, _UPPER = 6, 7, 24, 40
-_VRRP, _ICMPV6, _MOBILITY, _DESTINATION_OPTIONS, _HOP_BY_HOP = 112, 58, 135, 60, 0
+_VRRP, _ICMPV6, _MOBILITY, _ESP, _DESTINATION_OPTIONS, _HOP_BY_HOP = 112, 58, 135, 50, 60, 0
 _ROUTER_SOLICITATION, _NEIGHBOR_SOLICITATION, _DHAAD_REQUEST, _PREFIX_SOLICITATION = 133, 135, 144, 146
 _VRRP_ADVERTISEMENT = 1
 _LOOPBACK_INDEX = 1
@@ -136,7 +136,7 @@ def signalling(addresses: Iterable[Address]) -> bytes:
     program.if_equal(0xFF, then="drop")
     program.load_byte(_NEXT_HEADER)
     program.if_equal(_ICMPV6, then="icmpv6")
-    for header in (_DESTINATION_OPTIONS, _HOP_BY_HOP):
+    for header in (_DESTINATION_OPTIONS, _HOP_BY_HOP, _ESP):
         program.if_equal(header, then="to-us")
     program.if_equal(_MOBILITY, then="to-us", otherwise="drop")
     program.label("icmpv6")

@@ -12,7 +12,9 @@ import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..core.ipsec_settings import SecurityAssociation
 from ..core.settings import MobileNodeKey, SyncKey
+from . import ipsec_config
 from .fields import Fields, Problem, parse_json
 
 FORMAT = 1
@@ -26,6 +28,7 @@ class Keys:
 
     sync_keys: dict[str, SyncKey] = field(default_factory=dict)
     mobile_node_keys: tuple[MobileNodeKey, ...] = ()
+    ipsec: tuple[SecurityAssociation, ...] = ()
     known: bool = True
 
 
@@ -53,8 +56,9 @@ def _keys(fields: Fields) -> Keys:
     fields.integer("format", FORMAT, FORMAT)
     sync_keys = _sync_keys(fields)
     mobile_node_keys = _mobile_node_keys(fields)
+    ipsec = ipsec_config.read_associations(fields)
     fields.close()
-    return Keys(sync_keys, mobile_node_keys)
+    return Keys(sync_keys, mobile_node_keys, ipsec)
 
 
 def _sync_keys(fields: Fields) -> dict[str, SyncKey]:

@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from itertools import pairwise, product
 
 import pytest
 
 from tests.unit.core import registering
-from tests.unit.core.nodes import master, of
+from tests.unit.core.nodes import at, master, of
 from tests.unit.core.protecting import (
     CBC,
     GCM,
@@ -59,6 +60,9 @@ def test_a_binding_update_in_esp_is_answered_in_esp_behind_a_routing_header(algo
     message = opened(answer, given)
     assert (message.status, message.sequence) == (0, 1)
     assert not [option for option in message.options if isinstance(option, mobility.Authentication)]
+    status = story.node.status(at(1.0))
+    assert status["security_associations"] == 1
+    assert (status["counters"]["esp_received"], status["counters"]["esp_sent"]) == (1, 1)
 
 
 def test_it_is_bound_to_the_address_that_esp_covers_and_answered_where_it_came_from():
@@ -272,7 +276,7 @@ def test_a_replayed_binding_update_is_refused_by_its_sequence_number():
 def answered(sender: int, epoch: int, host: str, algorithm: esp.Algorithm, count: int = 50) -> list[bytes]:
     """Sequence number and IV of some answers of an agent that was just started."""
     given = association(algorithm=algorithm)
-    ipsec = Ipsec(IpsecSettings((given,), sender), host, epoch)
+    ipsec = Ipsec(IpsecSettings((given,), sender), host, epoch, Counter())
     clear = mobility.encode(mobility.BindingAck(0, 1, 0))
     packet = SendPacket(ipv6.encode(ipv6.Packet(VHA, CARE_OF, 64, 135, clear, routing_home_address=HOME)))
     length = 16 if algorithm is CBC else 8
@@ -281,7 +285,7 @@ def answered(sender: int, epoch: int, host: str, algorithm: esp.Algorithm, count
 
 @BOTH
 def test_no_initialisation_vector_is_used_twice_by_members_or_after_restarts(algorithm):
-    """RFC 4106 section 3.1 and RFC 3602 section 3, with one static key for all of them."""
+    """RFC 4106 and RFC 3602, with one static key for all of them."""
     starts = product((1, 2, 255), (1, 2, 1_700_000_000, 1_700_000_001, 2**32 - 1))
     vectors = [iv for sender, epoch in starts for iv in answered(sender, epoch, f"ha{sender}", algorithm)]
     assert len(set(vectors)) == len(vectors) == 750
@@ -299,6 +303,13 @@ def test_initialisation_vectors_go_on_over_a_reload():
     assert len(set(vectors)) == 3
 
 
+def test_what_the_home_agent_sends_unasked_is_under_the_newest_keys():
+    old, new = association(home_agent=OWN_VHA), association(spi=SPI_IN + 2, home_agent=OWN_VHA)
+    story = give(acting_master(), old, new, mobile_node_keys=())
+    (switch,) = sent(story.receives(update(association(home_agent=VHA), sequence=2), 1.0))
+    assert opened(switch, new).home_agents == (OWN_VHA,)
+
+
 def test_the_vectors_of_gcm_begin_with_the_sender():
     assert {iv[0] for iv in answered(7, 1_700_000_000, "ha7", GCM)} == {7}
 
@@ -314,7 +325,7 @@ def test_the_vectors_of_cbc_do_not_tell_the_next_one():
 
 
 def test_without_associations_nothing_is_looked_at():
-    ipsec = Ipsec(IpsecSettings(), "ha1", 1)
+    ipsec = Ipsec(IpsecSettings(), "ha1", 1, Counter())
     effect = SendPacket(b"not even a packet")
     assert ipsec.outbound(effect) is effect
 

@@ -14,6 +14,7 @@ every member and after every restart, is in docs/protocol.md, "ESP".
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from hashlib import sha256
 from itertools import count
@@ -31,11 +32,12 @@ _MAY_BE_MOBILITY = (ipv6.MOBILITY, ipv6.ROUTING)
 class Ipsec:
     """What the security associations of a node say about its packets.
 
-    epoch: of this start of the agent, above that of every earlier one (shell/state.py).
+    epoch: of this start of the agent, above that of every earlier one (shell/state.py). counters: the node's.
     """
 
-    def __init__(self, settings: IpsecSettings, host: str, epoch: int) -> None:
+    def __init__(self, settings: IpsecSettings, host: str, epoch: int, counters: Counter[str]) -> None:
         self._settings = settings
+        self._counters = counters
         self._host_part = sha256(host.encode()).digest()[:8]
         self._numbers = count((epoch << _COUNTER_BITS) + 1)  # an overflow is in a second that is long over
         self._answering: dict[Address, SecurityAssociation] = {}  # where there are several: the one last used
@@ -70,6 +72,7 @@ class Ipsec:
         next_header, payload = esp.open_(association.inbound, packet.payload)
         if next_header != ipv6.MOBILITY:
             raise WireError("esp_payload", f"next header {next_header}")
+        self._counters["esp_received"] += 1
         if one_of_several:
             self._answering[packet.logical_source] = association
         return replace(packet, next_header=next_header, payload=payload, protected=True)
@@ -93,8 +96,9 @@ class Ipsec:
         if not associations:
             return None
         answering = self._answering.get(home_address)
-        keys = (answering if answering in associations else associations[0]).outbound
+        keys = (answering if answering in associations else associations[-1]).outbound
         number = next(self._numbers)
+        self._counters["esp_sent"] += 1
         sealed = esp.seal(keys, number & 0xFFFF_FFFF, self._iv(keys, number), packet.next_header, packet.payload)
         return ipv6.encode(replace(packet, next_header=ipv6.ESP, payload=sealed))
 

@@ -23,7 +23,7 @@ class SecurityAssociation:
 
     @property
     def uses_gcm(self) -> bool:
-        """What is sent under it needs initialisation vectors that no member ever used (RFC 4106 section 3.1)."""
+        """What is sent under it needs initialisation vectors that no member ever used (RFC 4106)."""
         return self.outbound.algorithm is Algorithm.AES_GCM_16
 
 

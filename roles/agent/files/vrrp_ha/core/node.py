@@ -60,7 +60,7 @@ class Node:
         self._roster = Roster()
         self._attend = self._roster.attend
         self._commons = Commons(settings, self._roster.caches)
-        self._ipsec = Ipsec(settings.ipsec, settings.host, epoch)
+        self._ipsec = Ipsec(settings.ipsec, settings.host, epoch, self.counters)
         self._reception = Reception(self._roster, settings.sync, self._ipsec)
         for virtual_ha in settings.virtual_has:
             bindings = (restored or {}).get(virtual_ha.vrid, ())
@@ -118,6 +118,7 @@ class Node:
         """The part of the control protocol's status that the cores know; plain data."""
         return {
             "virtual_has": [status.describe(v, self.settings.host, now) for v in self._roster.configured.values()],
+            "security_associations": len(self.settings.ipsec.associations),
             "counters": dict(sorted(self.counters.items())),
         }
 

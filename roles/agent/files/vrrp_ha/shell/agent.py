@@ -229,6 +229,7 @@ class Agent:
             "config_current": self._files.are_current(),
             "healthy": not alarms,
             "warnings": [*alarms, *self._remarks()],
+            "security_associations": cores["security_associations"],
             "virtual_has": cores["virtual_has"],
             "counters": {**cores["counters"], **self.host.all_counters()},
         }

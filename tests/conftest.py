@@ -42,12 +42,22 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(NamedTestsRan(config, named_tests(TABLE.read_text())))
 
 
+def without(prefix: str, text: str) -> str:
+    """str.removeprefix, which Python 3.8 has not: plugins' tests run there, too."""
+    return text[len(prefix) :] if text.startswith(prefix) else text
+
+
+def reason_of(skip: str) -> str:
+    """What a test said when it skipped."""
+    return without("Skipped: ", skip)
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item):
     outcome = yield
     report = outcome.get_result()
     if report.skipped and item.config.getoption("--complete") and not hasattr(report, "wasxfail"):
-        reason = report.longrepr[2].removeprefix("Skipped: ")
+        reason = reason_of(report.longrepr[2])
         if not reason.startswith(ACCEPTABLE):
             report.outcome = "failed"
             report.longrepr = f"skipped, but it has to run here: {reason}"
@@ -58,8 +68,7 @@ def pytest_make_collect_report(collector: pytest.Collector):
     outcome = yield
     report = outcome.get_result()
     if report.skipped and collector.config.getoption("--complete"):
-        reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
-        reason = reason.removeprefix("Skipped: ")
+        reason = reason_of(str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr))
         if not reason.startswith(ACCEPTABLE):
             report.outcome = "failed"
             report.longrepr = f"skipped, but it has to run here: {reason}"
@@ -71,7 +80,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for outcome in ("passed", "failed", "error", "skipped", "xfailed"):
         for report in terminalreporter.stats.get(outcome, []):
             if isinstance(report, pytest.TestReport):
-                suite = report.nodeid.removeprefix("tests/").split("/")[0]
+                suite = without("tests/", report.nodeid).split("/")[0]
                 counts.setdefault(suite, Counter())[outcome] += 1
     if len(counts) > 1:
         terminalreporter.section("suites")

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright: the mip6.vrrp_ha developers
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What an authenticated Binding Update costs, from the octets of the packet to the octets of the answer, on one core.

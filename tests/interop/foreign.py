@@ -149,7 +149,7 @@ class Frr:
         place += ["-z", str(self.directory / "zserv"), "--log", f"file:{self.directory / daemon}.log"]
         command = [str(FRR_DAEMONS / daemon), "-f", str(file), *place, "--log-level", "debug"]
         self._processes.append(_start(self.host, command, self.directory / f"{daemon}.out"))
-        wait_for(lambda: (self.directory / f"{daemon}.vty").exists(), f"{daemon} to listen")
+        wait_for((self.directory / f"{daemon}.vty").exists, f"{daemon} to listen")
 
 
 Foreign = Keepalived | Frr

@@ -77,7 +77,7 @@ def test_advertisements_come_every_interval_and_do_not_drift(pair: Pair) -> None
         ({"count": 3}, "length"),
         ({"addresses": (), "count": 0, "cut": 3}, "truncated"),
     ],
-    ids=lambda value: str(value),
+    ids=str,
 )
 def test_a_wrong_advertisement_is_discarded_and_counted(pair: Pair, damage: dict, reason: str) -> None:
     counter = f"dropped.{reason}"

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright: the mip6.vrrp_ha developers
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Register one or many mobile nodes with a home agent from inside a network namespace, and judge the answers.

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright: the mip6.vrrp_ha developers
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A measured UDP flow over IPv6 between two network namespaces of one machine.

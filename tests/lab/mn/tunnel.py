@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright: the mip6.vrrp_ha developers
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A mobile node's bidirectional tunnel (RFC 6275 section 11.3) in a network namespace, by iproute2 alone.

@@ -56,6 +56,15 @@ def test_restarted_sender_is_heard_and_what_it_said_before_is_not():
     assert refused(receiver, last_words[9], A) == "sync_replayed"
 
 
+def test_restarted_receiver_that_remembers_does_not_hear_what_was_recorded_before():
+    sender, heard = guard(A), {}
+    recorded = [sender.seal(REQUEST) for _ in range(3)]
+    SyncGuard(virtual_ha(), B, count(1 << 32), heard).open(recorded[2], A)
+    restarted = SyncGuard(virtual_ha(), B, count(2 << 32), dict(heard))
+    assert [refused(restarted, payload, A) for payload in recorded] == ["sync_replayed"] * 3
+    restarted.open(sender.seal(REQUEST), A)
+
+
 def test_counters_are_per_sender():
     receiver = guard(B)
     receiver.open(guard(A, epoch=9).seal(REQUEST), A)

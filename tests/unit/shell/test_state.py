@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What survives the agent."""
 
+from pathlib import Path
+
 import pytest
 
 from vrrp_ha.core.binding_cache import BindingCache
@@ -125,3 +127,16 @@ def test_a_directory_is_for_one_agent_at_a_time(path):
         StateDirectory(path)
     state.close()
     assert not is_in_use(path)
+
+
+def test_what_was_heard_of_other_members_is_remembered(path):
+    heard = {51: {bytes(15) + b"\x01": 7 << 32 | 3}, 52: {}}
+    state = StateDirectory(path)
+    assert state.heard() == {}
+    state.save_heard(heard)
+    state.close()
+    state = StateDirectory(path)
+    assert state.heard() == heard
+    Path(path, "heard.json").write_text('{"vrids": {"51": 3}}')
+    assert state.heard() == {}
+    state.close()

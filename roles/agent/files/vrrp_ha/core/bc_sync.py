@@ -68,7 +68,7 @@ class BcSync:
     """handle(event, now) -> effects, deadline() -> when to send TimerFired, synced -> is the cache the Master's.
 
     One object serves one virtual HA for as long as it is configured: when the link was away, `attach` it again.
-    `numbers` are the agent's message numbers (sync_guard.py).
+    `numbers` are the agent's message numbers, `heard` the last ones of the other members (sync_guard.py).
     """
 
     def __init__(
@@ -79,6 +79,7 @@ class BcSync:
         local_address: Address,
         mtu: int,
         numbers: Iterator[int],
+        heard: dict[Address, int] | None = None,
     ) -> None:
         self._cache = cache
         self._virtual_ha = virtual_ha
@@ -86,7 +87,7 @@ class BcSync:
         self._mtu = mtu
         self._state = State.INITIALIZE
         self._master: Address | None = None
-        self._guard = SyncGuard(virtual_ha, local_address, numbers)
+        self._guard = SyncGuard(virtual_ha, local_address, numbers, heard)
         self._sender = SyncSender(cache, virtual_ha.vrid, settings, self._per_message())
         self._receiver = SyncReceiver(cache, virtual_ha.vrid, settings, is_owner=virtual_ha.is_owner)
         self._offers = SyncOffers(cache)

@@ -1,10 +1,11 @@
 # Copyright: the mip6.vrrp_ha developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the virtual HAs of one agent have in common when mobile nodes talk to them.
+"""What the virtual HAs of one agent have in common.
 
 One set of keys, however many virtual HAs there are. One memory of timestamps: the authenticator of RFC 4285 does not
 cover the home agent's address, so a Binding Update that was accepted by one virtual HA must not be good for another.
-And a look at each other's bindings. Who is Master of what is not known here.
+And a look at each other's bindings. What was heard of other members is kept here, too: it outlives the virtual HA and
+the agent. Who is Master of what is not known here.
 """
 
 from __future__ import annotations
@@ -14,17 +15,20 @@ from collections.abc import Callable, Iterable
 from .authentication import KeyRing, ReplayGuard
 from .binding_cache import BindingCache
 from .settings import MobileNodeKey, NodeSettings
+from .types import Address
 
 Caches = Callable[[], Iterable[BindingCache]]
+Heard = dict[int, dict[Address, int]]  # VRID -> member -> number of its last synchronisation message
 
 
 class Commons:
     """Made by the node and given to each of its virtual HAs, which read it anew each time."""
 
-    def __init__(self, node: NodeSettings, caches: Caches = tuple) -> None:
+    def __init__(self, node: NodeSettings, caches: Caches = tuple, heard: Heard | None = None) -> None:
         self.keys = KeyRing()
         self.replay = ReplayGuard(node.replay_window_us)
         self.caches = caches  # of every virtual HA of the agent, whoever is their Master
+        self.heard: Heard = {} if heard is None else heard
         self._given_keys: tuple[MobileNodeKey, ...] = ()
         self.reconfigure(node)
 

@@ -15,7 +15,7 @@ from itertools import count
 from ..wire.errors import WireError
 from . import status
 from .binding_cache import BindingCache
-from .commons import Commons
+from .commons import Commons, Heard
 from .effects import TearDown
 from .events import (
     BindingsInstalled,
@@ -50,6 +50,7 @@ class Node:
         epoch: int,
         restored: Mapping[int, Iterable[Binding]] | None = None,
         drained: frozenset[int] = frozenset(),
+        heard: Heard | None = None,
         rng: Randomness | None = None,
     ) -> None:
         self.settings = settings
@@ -59,7 +60,7 @@ class Node:
         self._stopping = False
         self._roster = Roster()
         self._attend = self._roster.attend
-        self._commons = Commons(settings, self._roster.caches)
+        self._commons = Commons(settings, self._roster.caches, heard)
         self._ipsec = Ipsec(settings.ipsec, settings.host, epoch, self.counters)
         self._reception = Reception(self._roster, settings.sync, self._ipsec)
         for virtual_ha in settings.virtual_has:
@@ -113,6 +114,11 @@ class Node:
     def snapshot(self) -> dict[int, BindingCache]:
         """Every cache, to be saved."""
         return {vrid: v.cache for vrid, v in self._roster.configured.items()}
+
+    @property
+    def heard(self) -> Heard:
+        """The number of the last synchronisation message of each other member, to be saved."""
+        return self._commons.heard
 
     def status(self, now: Instant) -> dict[str, object]:
         """The part of the control protocol's status that the cores know; plain data."""

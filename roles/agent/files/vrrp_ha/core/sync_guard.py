@@ -22,13 +22,20 @@ class SyncGuard:
     """One member's seal on its messages, and its view of everybody else's.
 
     `numbers` are this member's message numbers: 64 bits, each greater than all before it, also across a restart of the
-    agent (hence an epoch in the upper 32).
+    agent (hence an epoch in the upper 32). `heard` has the last message of each other member; it is kept up to date, so
+    that whoever gave it can save it: a message that was recorded before a restart is then not heard again after it.
     """
 
-    def __init__(self, settings: VirtualHaSettings, local_address: Address, numbers: Iterator[int]) -> None:
+    def __init__(
+        self,
+        settings: VirtualHaSettings,
+        local_address: Address,
+        numbers: Iterator[int],
+        heard: dict[Address, int] | None = None,
+    ) -> None:
         self.local_address = local_address
         self._numbers = numbers
-        self._last_heard: dict[Address, int] = {}
+        self._last_heard = {} if heard is None else heard
         self.reconfigure(settings)
 
     def reconfigure(self, settings: VirtualHaSettings) -> None:

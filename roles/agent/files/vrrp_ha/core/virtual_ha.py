@@ -89,6 +89,7 @@ class VirtualHa:
         self.stopping = False
         self.alarm: str | None = None
         self._numbers = numbers
+        self._heard = commons.heard.setdefault(settings.vrid, {})
         self._election: Election | None = None
         self._sync: BcSync | None = None
         self.signalling = Signalling(settings, node, self.cache, commons)
@@ -289,7 +290,9 @@ class VirtualHa:
         if self._sync:
             self._sync.attach(link.link_local, link.mtu)
         elif settings.mipv6_ha_mode:
-            self._sync = BcSync(self.cache, settings, self.node.sync, link.link_local, link.mtu, self._numbers)
+            self._sync = BcSync(
+                self.cache, settings, self.node.sync, link.link_local, link.mtu, self._numbers, self._heard
+            )
         hold = settings.mipv6_ha_mode and settings.is_owner and not self.drained
         yield from self._drive(self._election.handle(PriorityChanged(self.effective_priority), now), now)
         yield from self._drive(self._election.handle(Startup(hold=hold), now), now)

@@ -95,6 +95,7 @@ class Agent:
         self._loop.also(self._snapshot)
         self._loop.also(self._control.work)
         self._loop.every(SNAPSHOT_US, self._begin_snapshot)
+        self._loop.every(SNAPSHOT_US, self._save_heard)
         self._loop.every(RETRY_US, self._retry)
         self._loop.every(REAP_US, self.host.hooks.reap)
         if self._service.watchdog_interval_us:
@@ -118,6 +119,7 @@ class Agent:
             pass
         for _ in self._state.save_bindings(self.node.snapshot(), monotonic(), wall_clock_us()):
             pass
+        self._save_heard()
         self._state.close()
         self.journal.report("info", "stopped")
 
@@ -143,6 +145,9 @@ class Agent:
         if self._saving is None and content != self._saved and self._stop_by is None:
             self._saved = content
             self._saving = self._state.save_bindings(caches, monotonic(), wall_clock_us())
+
+    def _save_heard(self) -> None:
+        self._state.save_heard(self.node.heard)
 
     def _snapshot(self) -> bool:
         """A piece of the snapshot that is being made."""
@@ -267,5 +272,6 @@ def _make_node(configuration: Configuration, state: StateDirectory, journal: Jou
         epoch=state.next_epoch(),
         restored=restored,
         drained=state.drained(),
+        heard=state.heard(),
         rng=random.Random(),  # noqa: S311 - delays that need not be secret
     )

@@ -1,6 +1,7 @@
 # Copyright: the mip6.vrrp_ha developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What survives the agent: the epoch, the drained VRIDs, and the bindings with the wall-clock time of their end.
+"""What survives the agent: the epoch, the drained VRIDs, the numbers of the last synchronisation messages of other
+members, and the bindings with the wall-clock time of their end.
 
 The epoch grows with every start, so that the authenticator of a binding message is never used twice. Bindings are
 packed by the loop in pieces and written by a thread, for a disk may take seconds; a snapshot takes the place of the
@@ -21,14 +22,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from ..core.types import Binding, Instant
+from ..core.commons import Heard
+from ..core.types import Binding, Instant, packed, text
 
 _MAGIC = b"vrrpha-bindings1"
 _HEADER = struct.Struct("!16sQ")  # magic, wall clock in microseconds
 _ENTRY = struct.Struct("!BxHHxxQ16s16s")  # VRID, flags, sequence, wall-clock end in microseconds, HoA, CoA
 _TRAILER = struct.Struct("!QI")  # number of entries, CRC-32 of all before
 _PIECE = 500  # entries packed at a time: well under a millisecond
-_BINDINGS, _DRAINED, _EPOCH, _LOCK = "bindings", "drained.json", "epoch", "lock"
+_BINDINGS, _DRAINED, _HEARD, _EPOCH, _LOCK = "bindings", "drained.json", "heard.json", "epoch", "lock"
 
 
 class StateError(Exception):
@@ -87,8 +89,25 @@ class StateDirectory:
 
     def save_drained(self, vrids: Iterable[int]) -> None:
         """Remember the drained VRIDs; written soon, by the thread."""
-        text = json.dumps({"format": 1, "vrids": sorted(vrids)}) + "\n"
-        self._jobs.put(lambda: self._replace(_DRAINED, [text.encode()]))
+        content = json.dumps({"format": 1, "vrids": sorted(vrids)}) + "\n"
+        self._jobs.put(lambda: self._replace(_DRAINED, [content.encode()]))
+
+    def heard(self) -> Heard:
+        """The number of the last synchronisation message of each other member, by VRID, as far as it is known."""
+        try:
+            content = json.loads(self._file(_HEARD).read_text("utf-8"))["vrids"]
+            return {
+                int(vrid): {packed(source): int(number) for source, number in numbers.items()}
+                for vrid, numbers in content.items()
+            }
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return {}
+
+    def save_heard(self, heard: Heard) -> None:
+        """Remember these numbers; written soon, by the thread."""
+        vrids = {vrid: {text(source): number for source, number in numbers.items()} for vrid, numbers in heard.items()}
+        content = json.dumps({"format": 1, "vrids": vrids}) + "\n"
+        self._jobs.put(lambda: self._replace(_HEARD, [content.encode()]))
 
     def bindings(self, now: Instant, wall_us: int) -> dict[int, list[Binding]]:
         """The bindings of the last snapshot that still live, by VRID; StateError if it is damaged."""

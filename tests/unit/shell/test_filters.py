@@ -50,6 +50,10 @@ def packet(next_header, destination, upper=b"\0" * 8, hop_limit=255):
     )
 
 
+def icmpv6_error(kind, quoted_next_header, destination=VHA):
+    return packet(58, destination, bytes((kind, 0, 0, 0, 0, 0, 0, 0)) + packet(quoted_next_header, OTHER))
+
+
 ADVERTISEMENT, UPDATE = b"\x31\x33", b"\x33\x33"
 SOLICITATION, ROUTER_SOLICITATION, ROUTER_ADVERTISEMENT = b"\x87\0", b"\x85\0", b"\x86\0"
 ALL_ROUTERS = packed("ff02::2")
@@ -111,9 +115,27 @@ def test_signalling_on_the_loopback_or_for_others_is_not_heard():
     assert not accepts(program, packet(135, VHA), OTHERHOST)
 
 
+@pytest.mark.parametrize("interface", [7, 1])
+@pytest.mark.parametrize(
+    ("what", "heard"),
+    [
+        *((icmpv6_error(kind, 41), True) for kind in (1, 2, 3, 4)),
+        (icmpv6_error(2, 60), True),
+        (icmpv6_error(2, 44), True),
+        (icmpv6_error(2, 6), False),
+        (icmpv6_error(129, 41), False),
+        (icmpv6_error(1, 41, OTHER), False),
+        (icmpv6_error(1, 41)[:54], False),
+    ],
+)
+def test_errors_about_tunnels_are_heard_from_others_and_from_this_host(what, heard, interface):
+    assert accepts(filters.signalling([VHA]), what, interface=interface) is heard
+
+
 def test_addresses_of_255_virtual_has_fit():
     addresses = [packed(f"2001:db8:1::{i:x}") for i in range(1, 256)] + [ANYCAST]
     program = filters.signalling(addresses)
     assert len(program) // 8 < 4096
     assert all(accepts(program, packet(135, address)) for address in addresses)
+    assert all(accepts(program, icmpv6_error(2, 41, address)) for address in addresses)
     assert not accepts(program, packet(135, packed("2001:db8:2::1")))

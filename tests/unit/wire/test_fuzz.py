@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.wire.packets import HOME_AGENT, KEY, TYPES, VECTORS
-from vrrp_ha.wire import bc_sync, icmpv6, ipv6, mobility, vrrp
+from vrrp_ha.wire import bc_sync, icmpv6, ipv6, mobility, tunnel, vrrp
 from vrrp_ha.wire.describe import describe
 from vrrp_ha.wire.errors import WireError
 
@@ -84,6 +84,18 @@ def test_mutated_packets_are_a_packet_or_a_wire_error(name, data):
 @given(st.sampled_from(sorted(PAYLOAD_DECODERS)), st.binary(max_size=120))
 def test_random_payloads_by_themselves_are_a_message_or_a_wire_error(decoder, payload):
     survives(PAYLOAD_DECODERS[decoder], payload)
+
+
+_NEXT_HEADERS = st.sampled_from([0, 41, 43, 44, 58, 60])
+
+
+@given(st.lists(st.tuples(_NEXT_HEADERS, st.binary(max_size=30)), max_size=4), st.binary(max_size=60))
+def test_a_quoted_packet_of_random_headers_is_a_tunnel_packet_or_a_wire_error(headers, rest):
+    octets = b"".join(bytes((0x60, 0, 0, 0, 0, 0, kind, 64)) + HOME_AGENT * 2 + data for kind, data in headers) + rest
+    quoted = survives(tunnel.decode_quoted, octets)
+    if isinstance(quoted, tunnel.QuotedTunnelPacket):
+        assert octets.endswith(quoted.original)
+        assert tunnel.may_be_answered(quoted.original) in (True, False)
 
 
 @pytest.mark.parametrize("name", VECTORS)

@@ -32,6 +32,9 @@ class LinkDown:
     interface: str
 
 
+LOOPBACK = "lo"  # the interface of packets that this host sent to itself
+
+
 @dataclass(frozen=True, slots=True)
 class PacketReceived:
     """A whole IPv6 packet was seen: VRRP or ND on a home link, or signalling to a virtual HA from anywhere."""

@@ -90,6 +90,10 @@ class Reception:
                 yield from self._neighbour_solicitation(event, packet, message)
             case icmpv6.RouterSolicitation() as message:
                 yield from self._router_solicitation(event, packet, message, now)
+            case icmpv6.IcmpError():
+                virtual_ha = self._roster.find_address(packet.destination)
+                if virtual_ha and virtual_ha.settings.mipv6_ha_mode:
+                    yield from self._signal(virtual_ha, event, packet, now)
 
     def _neighbour_solicitation(
         self, event: PacketReceived, packet: ipv6.Packet, message: icmpv6.NeighbourSolicitation

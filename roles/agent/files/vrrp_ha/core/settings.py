@@ -12,6 +12,7 @@ from enum import Enum
 
 from .ipsec_settings import IpsecSettings
 from .token_bucket import Pace
+from .tunnel_settings import TunnelSettings
 from .types import CENTISECOND, SECOND, Address
 
 
@@ -147,4 +148,5 @@ class NodeSettings:
     drained_priority: int = 1
     recovery: RecoverySettings = RecoverySettings()
     ipsec: IpsecSettings = _NO_IPSEC
+    tunnel: TunnelSettings = field(default_factory=TunnelSettings)
     replay_window_us: int = 7 * SECOND  # RFC 4285 section 6: allowed clock skew of the timestamp option

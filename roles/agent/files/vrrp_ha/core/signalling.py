@@ -16,11 +16,12 @@ from .binding_cache import BindingCache
 from .binding_request import MobilityReceived, is_unicast_routable
 from .commons import Commons
 from .effects import InstallBindings, RemoveBindings, Report
-from .events import PacketReceived, TimerFired
+from .events import LOOPBACK, PacketReceived, TimerFired
 from .recovery import BindingsLapsed, MobileNodeRegistered, Recovery, RecoveryWanted, TriggerSeen
 from .registration import Registration
 from .router_advertiser import SpeakerChanged
 from .settings import NodeSettings, VirtualHaSettings
+from .tunnel_errors import TunnelErrors
 from .types import Address, Binding, Instant
 
 
@@ -32,15 +33,20 @@ class Signalling:
         self._cache = cache
         self._registration = Registration(settings, commons, cache)
         self.recovery = Recovery(settings, node, cache, commons)
+        self._tunnel_errors = TunnelErrors(settings, node.tunnel, cache)
 
     def reconfigure(self, settings: VirtualHaSettings, node: NodeSettings) -> None:
         """New settings of the same virtual HA."""
         self._settings = settings
         self._registration.reconfigure(settings)
         self.recovery.reconfigure(settings, node)
+        self._tunnel_errors.reconfigure(settings, node.tunnel)
 
     def received(self, event: PacketReceived, packet: ipv6.Packet, now: Instant) -> Iterator[object]:
-        """A Mobility Header or ESP came to an address of the virtual HA."""
+        """A Mobility Header, ESP or an ICMPv6 error came to an address of the virtual HA."""
+        if packet.next_header == ipv6.ICMPV6:
+            yield from self._tunnel_errors.received(packet, now, made_here=event.interface == LOOPBACK)
+            return
         if packet.next_header == ipv6.ESP:
             yield Report("debug", "dropped.esp")
             yield from self._unreadable(packet, "esp", now)

@@ -250,6 +250,7 @@ class Agent:
 
     def _remarks(self) -> Iterator[str]:
         yield from self.configuration.warnings
+        yield from self.host.dataplane.remarks()
         if self._state.failure:
             yield f"state is not saved: {self._state.failure}"
         if self._control.warning:

@@ -24,7 +24,7 @@ from ..core.settings import (
     VirtualHaSettings,
 )
 from ..core.types import CENTISECOND, SECOND
-from . import ipsec_config, recovery_config, sync_key_config
+from . import ipsec_config, recovery_config, sync_key_config, tunnel_config
 from .fields import Fields, Problem, parse_json, suggestion
 from .keys import Keys, load_keys
 
@@ -83,6 +83,7 @@ def load(path: str, keys_path: str | None = None) -> Configuration:
     shell = _shell(fields)
     sync = _sync(fields.section("sync"))
     recovery = recovery_config.read(fields.section("recovery"))
+    tunnel = tunnel_config.read(fields.section("tunnel"))
     keys_file = keys_path or shell.keys_file
     keys, keys_data = load_keys(keys_file, problems) if keys_file else (Keys(), b"")
     ipsec = ipsec_config.read(fields.section("ipsec"), keys.ipsec)
@@ -92,7 +93,9 @@ def load(path: str, keys_path: str | None = None) -> Configuration:
     _check_together(readers, virtual_has)
     if problems:
         raise ConfigurationError(problems)
-    node = NodeSettings(host, tuple(virtual_has), keys.mobile_node_keys, sync, recovery=recovery, ipsec=ipsec)
+    node = NodeSettings(
+        host, tuple(virtual_has), keys.mobile_node_keys, sync, recovery=recovery, tunnel=tunnel, ipsec=ipsec
+    )
     return Configuration(
         path, node, shell, tuple(keys.sync_keys.values()), _digest(data), _digest(keys_data), tuple(_warnings(node))
     )

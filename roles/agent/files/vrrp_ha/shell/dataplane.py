@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..core.settings import VirtualHaSettings
+    from ..core.tunnel_settings import TunnelSettings
     from ..core.types import Binding
 
 __all__ = ["DataPlane", "DataPlaneError", "cleanup"]
@@ -70,6 +71,18 @@ class DataPlane:
         self._installer.clear()
         self._routers.clear()
         clean(self._route, self._filter, self._tables)
+
+    def use(self, settings: TunnelSettings) -> None:
+        """What is done to tunnel packets; virtual routers that are there already follow."""
+        if self._guard.use(settings):
+            for vrid, router in self._routers.items():
+                with _errors_of(vrid, "set_up"):
+                    router.build()
+
+    def remarks(self) -> Iterator[str]:
+        """What this kernel cannot do."""
+        if self._guard.cannot_reassemble():
+            yield "this kernel has no nft_tproxy: fragments of tunnel packets are dropped"
 
     # --- virtual routers -----------------------------------------------------------------------------------
 

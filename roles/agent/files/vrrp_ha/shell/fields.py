@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv6Address, IPv6Network, NetmaskValueError
 from typing import Any, TypeVar
 
+from ..core.token_bucket import Pace
 from ..core.types import SECOND
 
 _T = TypeVar("_T")
@@ -153,6 +154,11 @@ class Fields:
             self.problem(name, f"{value:g} per second is out of range", f"Use {low:g} to {high:g}.")
             return round(low * 1_000_000)
         return round(value * 1_000_000)
+
+    def pace(self, rate: str, burst: str, default: Pace) -> Pace:
+        """Two fields: how many per second, and how many at once."""
+        millionths = self.per_second(rate, 0.001, 10_000, default.rate_millionths / 1_000_000)
+        return Pace(millionths, self.integer(burst, 1, 10_000, default.burst))
 
     def text(self, name: str, default: str = REQUIRED) -> str:
         """A string; an empty one only where the default is empty."""

@@ -29,6 +29,9 @@ _VRRP, _ICMPV6, _MOBILITY, _ESP, _DESTINATION_OPTIONS, _HOP_BY_HOP = 112, 58, 13
 _ROUTER_SOLICITATION, _NEIGHBOR_SOLICITATION, _DHAAD_REQUEST, _PREFIX_SOLICITATION = 133, 135, 144, 146
 _VRRP_ADVERTISEMENT = 1
 _LOOPBACK_INDEX = 1
+_INFORMATIONAL = 0x80  # the bit that ICMPv6 errors do not have
+_IPV6, _FRAGMENT = 41, 44
+_QUOTED_NEXT_HEADER = _UPPER + 8 + _NEXT_HEADER  # of the packet that an ICMPv6 error is about
 
 Instruction = tuple[int, int | str, int | str, int]  # code, jump if true, jump if false (labels), operand
 
@@ -126,12 +129,15 @@ def home_link() -> bytes:
 
 
 def signalling(addresses: Iterable[Address]) -> bytes:
-    """Unicast to this host: mobility signalling to one of the addresses; Router and Neighbor Solicitations to any."""
+    """Unicast to this host: mobility signalling to one of the addresses; Router and Neighbor Solicitations to any.
+
+    ICMPv6 errors about tunnel packets of the addresses also from the loopback: what the host itself could not send.
+    """
     program = Program()
     program.load_ancillary(_PACKET_TYPE)
     program.if_equal(_PACKET_OTHERHOST, then="drop")
     program.load_ancillary(_INTERFACE)
-    program.if_equal(_LOOPBACK_INDEX, then="drop")
+    program.if_equal(_LOOPBACK_INDEX, then="loopback")
     program.load_byte(_DESTINATION)
     program.if_equal(0xFF, then="drop")
     program.load_byte(_NEXT_HEADER)
@@ -144,7 +150,18 @@ def signalling(addresses: Iterable[Address]) -> bytes:
     program.if_equal(_DHAAD_REQUEST, then="to-us")
     program.if_equal(_PREFIX_SOLICITATION, then="to-us")
     program.if_equal(_ROUTER_SOLICITATION, then="on-link")
-    program.if_equal(_NEIGHBOR_SOLICITATION, otherwise="drop")
+    program.if_equal(_NEIGHBOR_SOLICITATION, then="on-link", otherwise="error")
+    program.label("loopback")
+    program.load_byte(_NEXT_HEADER)
+    program.if_equal(_ICMPV6, otherwise="drop")
+    program.load_byte(_UPPER)
+    program.label("error")
+    program.mask(_INFORMATIONAL)
+    program.if_equal(0, otherwise="drop")
+    program.load_byte(_QUOTED_NEXT_HEADER)
+    for header in (_DESTINATION_OPTIONS, _FRAGMENT):
+        program.if_equal(header, then="to-us")
+    program.if_equal(_IPV6, then="to-us", otherwise="drop")
     program.label("on-link")
     program.load_byte(_HOP_LIMIT)
     program.if_equal(255, otherwise="drop")

@@ -18,7 +18,9 @@ import errno
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from ..core.tunnel_settings import TunnelSettings
 from . import nftables as nft
+from . import tunnel_rules
 from .links import MACVLAN_PREFIX
 from .netlink import Netlink
 
@@ -30,13 +32,15 @@ TABLE = "vrrp_ha"
 _PRIORITY_RAW = -300  # before connection tracking: what is dropped here costs nothing more
 _PRIORITY_LAST = 300
 
-_ACTIVE, _VIRTUAL = "active", "virtual"
+_ACTIVE, _VIRTUAL, _TUNNELS = "active", "virtual", "tunnels"
 _FROM_MACVLAN, _TO_MACVLAN = "from_macvlan", "to_macvlan"
+_REASSEMBLY = "reassembly"
+_NOT_IN_THIS_KERNEL = (errno.ENOENT, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT)
 _FORWARDING_WAS_OFF = "net.ipv6.conf.all.forwarding was 0"
 
 _IPV6, _ESP, _ICMPV6, _MOBILITY, _DESTINATION_OPTIONS = 41, 50, 58, 135, 60
 _DHAAD_REQUEST, _PREFIX_SOLICITATION, _REDIRECT = 144, 146, 137
-_SOURCE_AT, _DESTINATION_AT = 8, 24
+_NEXT_HEADER_AT, _SOURCE_AT, _DESTINATION_AT = 6, 8, 24
 _HEADER = 40
 _ENCAPSULATION_LIMIT = 8  # RFC 2473 section 4.1.1: a destination options header that some tunnels put in between
 
@@ -47,7 +51,7 @@ COUNTERS = (
     "redirect",
     "tunnel_spoofed",  # the outer source is not bound to the inner source, or it cannot be told
     "tunnel_multicast",
-    "tunnel_link_local",
+    "tunnel_link_local",  # to such an address out of a tunnel, or from one into it
     "signalling",  # not lost: the agent reads these by AF_PACKET, the kernel must not answer them
     "not_accepted",  # for a virtual address, without Accept_Mode
 )
@@ -66,13 +70,27 @@ def _limit_chain(vrid: int) -> str:
     return f"limit_{vrid}"
 
 
+def _tunnel_chain(vrid: int) -> str:
+    return f"tunnel_{vrid}"
+
+
+def _clamp_chain(vrid: int) -> str:
+    return f"clamp_{vrid}"
+
+
+def _chains(vrid: int) -> tuple[str, ...]:
+    return _chain(vrid), _limit_chain(vrid), _tunnel_chain(vrid), _clamp_chain(vrid)
+
+
 class Guard:
     """What should be filtered, and the messages that make it so."""
 
     def __init__(self, filter_: Netlink) -> None:
         self._filter = filter_
         self._table = nft.Table(TABLE)
-        self._vhas: dict[int, VirtualHaSettings] = {}
+        self._vhas: dict[int, tuple[VirtualHaSettings, int]] = {}  # and the MTU of their links
+        self._tunnel = TunnelSettings()
+        self._reassembles = False
         self._expected: dict[str, list[tuple[int, bytes]]] = {}
         self._comment = ""
 
@@ -83,7 +101,32 @@ class Guard:
         self._vhas.clear()
         self._comment = _FORWARDING_WAS_OFF if forwarding_was_off else ""
         self._send(self._table.create(""), self._table.delete(), *self._common_objects(), *self._common_rules())
+        self._reassemble()
         self._remember()
+
+    def use(self, settings: TunnelSettings) -> bool:
+        """What is done to tunnel packets from the next set_up() of each virtual router on; tells of a change."""
+        before, self._tunnel = self._tunnel, settings
+        if settings.reassemble != before.reassemble:
+            self._send(self._table.flush_chain(_REASSEMBLY))
+            self._reassemble()
+            self._remember()
+        return settings != before
+
+    def cannot_reassemble(self) -> bool:
+        """It was asked to, and the kernel has no means."""
+        return self._tunnel.reassemble and not self._reassembles
+
+    def _reassemble(self) -> None:
+        """Apart from the rest of the table, which has to be there in any case."""
+        self._reassembles = False
+        if self._tunnel.reassemble:
+            try:
+                self._send(self._table.rule(_REASSEMBLY, *tunnel_rules.reassembly()))
+                self._reassembles = True
+            except OSError as error:
+                if error.errno not in _NOT_IN_THIS_KERNEL:
+                    raise
 
     def forwarding_was_off(self) -> bool:
         """An agent switched the forwarding of IPv6 on, and it should be switched off when the table goes."""
@@ -109,6 +152,8 @@ class Guard:
         yield table.verdict_map(_VIRTUAL, nft.TYPE_IPV6_ADDRESS, 16)
         yield table.chain(_FROM_MACVLAN)
         yield table.chain(_TO_MACVLAN)
+        yield table.verdict_map(_TUNNELS, nft.TYPE_IPV6_ADDRESS, 16)
+        yield table.chain(_REASSEMBLY)
         yield table.base_chain("prerouting", "prerouting", _PRIORITY_RAW)
         yield table.base_chain("postrouting", "postrouting", _PRIORITY_LAST)
 
@@ -125,39 +170,46 @@ class Guard:
         destination = nft.load("network", _DESTINATION_AT, 16)
         yield rule("prerouting", *nft.ipv6_only(), destination, nft.verdict_of(_VIRTUAL))
         yield rule("postrouting", nft.meta("oifname"), ours, nft.verdict("jump", _TO_MACVLAN))
+        tunnelled = nft.load("network", _NEXT_HEADER_AT, 1), nft.equal(bytes((_IPV6,)))
+        source = nft.load("network", _SOURCE_AT, 16)
+        yield rule("postrouting", *nft.ipv6_only(), *tunnelled, source, nft.verdict_of(_TUNNELS))
 
     # --- a virtual router ----------------------------------------------------------------------------------
 
-    def set_up(self, vha: VirtualHaSettings) -> None:
-        """Make or change a virtual router's chain; its bound set stays as it is."""
-        self._send(*self._objects(vha), *self._flush(vha.vrid), *self._rules(vha))
-        self._vhas[vha.vrid] = vha
-        for chain in (_chain(vha.vrid), _limit_chain(vha.vrid)):
+    def set_up(self, vha: VirtualHaSettings, mtu: int) -> None:
+        """Make or change a virtual router's chains; its bound set stays as it is. mtu: its link's."""
+        self._send(*self._objects(vha), *self._flush(vha.vrid), *self._rules(vha, mtu))
+        self._vhas[vha.vrid] = vha, mtu
+        for chain in _chains(vha.vrid):
             self._expected.pop(chain, None)
             self._expected.update(self._table.rules(self._filter, chain))
 
     def tear_down(self, vrid: int) -> None:
         """Remove an inactive virtual router's chain and set."""
-        if self._vhas.pop(vrid, None) is not None:
-            chains = (_chain(vrid), _limit_chain(vrid))
+        vha, _ = self._vhas.pop(vrid, (None, 0))
+        if vha is not None:
+            tunnels = nft.batch(self._table.delete_elements(_TUNNELS, [vha.vha_address]))
+            self._filter.call(tunnels, ignore=(errno.ENOENT,))
             self._send(
                 *self._flush(vrid),
-                *(self._table.delete_chain(chain) for chain in chains),
+                *(self._table.delete_chain(chain) for chain in _chains(vrid)),
                 self._table.delete_set(bound_set(vrid)),
             )
-            for chain in chains:
+            for chain in _chains(vrid):
                 self._expected.pop(chain, None)
 
     def _objects(self, vha: VirtualHaSettings) -> Iterator[bytes]:
         yield self._table.hash_set(bound_set(vha.vrid), nft.TYPE_ADDRESS_PAIR, 32)
-        yield self._table.chain(_chain(vha.vrid))
-        yield self._table.chain(_limit_chain(vha.vrid))
+        for chain in _chains(vha.vrid):
+            yield self._table.chain(chain)
+        if vha.mipv6_ha_mode:
+            yield self._table.add_verdict(_TUNNELS, vha.vha_address, _tunnel_chain(vha.vrid))
 
     def _flush(self, vrid: int) -> Iterator[bytes]:
-        yield self._table.flush_chain(_chain(vrid))
-        yield self._table.flush_chain(_limit_chain(vrid))
+        for chain in _chains(vrid):
+            yield self._table.flush_chain(chain)
 
-    def _rules(self, vha: VirtualHaSettings) -> Iterator[bytes]:
+    def _rules(self, vha: VirtualHaSettings, mtu: int) -> Iterator[bytes]:
         chain = _chain(vha.vrid)
         accept, drop = nft.verdict("accept"), nft.verdict("drop")
         everything = vha.accept_mode or vha.is_owner
@@ -167,6 +219,7 @@ class Guard:
 
         if vha.mipv6_ha_mode:
             yield from self._tunnel_rules(vha.vrid)
+            yield from self._leaving_rules(vha.vrid, self._tunnel.maximum_segment(mtu))
             for number in (_MOBILITY, _ESP):
                 yield rule(*nft.protocol(number), nft.count("signalling"), drop)
             yield rule(nft.has_extension_header(_DESTINATION_OPTIONS), nft.count("signalling"), drop)
@@ -183,7 +236,10 @@ class Guard:
 
     def _tunnel_rules(self, vrid: int) -> Iterator[bytes]:
         chain, limit = _chain(vrid), _limit_chain(vrid)
-        next_header = nft.load("network", 6, 1)
+        next_header = nft.load("network", _NEXT_HEADER_AT, 1)
+        clamped = nft.verdict("jump", _clamp_chain(vrid))
+        yield self._table.rule(chain, next_header, nft.equal(bytes((_IPV6,))), clamped)
+        yield self._table.rule(limit, clamped)
         yield from self._inner_rules(vrid, chain, _HEADER, next_header, nft.equal(bytes((_IPV6,))))
         limit_header = bytes((_IPV6, 0, 4, 1))  # next header, length, option type and length
         yield self._table.rule(
@@ -199,6 +255,16 @@ class Guard:
         spoofed = nft.count("tunnel_spoofed"), nft.verdict("drop")
         yield self._table.rule(chain, *nft.protocol(_IPV6), *spoofed)
         yield self._table.rule(limit, *spoofed)
+
+    def _leaving_rules(self, vrid: int, maximum_segment: int | None) -> Iterator[bytes]:
+        chain, clamp = _tunnel_chain(vrid), _clamp_chain(vrid)
+        unwanted = nft.count("tunnel_link_local"), nft.verdict("drop")
+        yield self._table.rule(chain, *tunnel_rules.from_link_local(), *unwanted)
+        for change in tunnel_rules.leaving(self._tunnel.hop_limit):
+            yield self._table.rule(chain, *change)
+        yield self._table.rule(chain, nft.verdict("jump", clamp))
+        if maximum_segment is not None:
+            yield self._table.rule(clamp, *tunnel_rules.clamp(maximum_segment))
 
     def _inner_rules(self, vrid: int, chain: str, inner: int, *condition: bytes) -> Iterator[bytes]:
         destination = inner + _DESTINATION_AT
@@ -271,10 +337,11 @@ class Guard:
             self._table.create(""),
             self._table.delete(),
             *self._common_objects(),
-            *(part for vha in vhas for part in self._objects(vha)),
+            *(part for vha, _ in vhas for part in self._objects(vha)),
             *self._common_rules(),
-            *(part for vha in vhas for part in self._rules(vha)),
+            *(part for vha, mtu in vhas for part in self._rules(vha, mtu)),
         )
+        self._reassemble()
         self._remember()
 
     def active_indexes(self) -> set[int]:

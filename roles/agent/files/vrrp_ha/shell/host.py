@@ -84,6 +84,10 @@ class Host:
 
     def follow(self, settings: NodeSettings) -> list[LinkUp | LinkDown]:
         """The links and addresses that matter from now on; returns the state of new links."""
+        try:
+            self.dataplane.use(settings.tunnel)
+        except DataPlaneError as error:
+            self.failed(error)
         addresses: set[Address] = set()
         for virtual_ha in settings.virtual_has:
             if virtual_ha.mipv6_ha_mode:

@@ -31,6 +31,9 @@ _GENERIC = struct.Struct("!BBH")
 _OBJECT_COUNTER = 1
 _SET_ANONYMOUS, _SET_CONSTANT, _SET_MAP = 0x1, 0x2, 0x8
 _DATA_VERDICT = 0xFFFFFF00
+_BASES = {"network": 1, "transport": 2}
+_EQUAL, _GREATER = 0, 4
+_CHECKSUM_INET = 1
 _REGISTER_VERDICT = 0
 REGISTER = 1  # sixteen octets from here; a second operand follows in SECOND
 SECOND = 2
@@ -74,8 +77,8 @@ def _value(data: bytes) -> bytes:
 
 def load(base: str, offset: int, length: int, register: int = REGISTER) -> bytes:
     """Octets of the packet; base is network or transport."""
-    bases = {"network": 1, "transport": 2}
-    return _expression("payload", _number(1, register), _number(2, bases[base]), _number(3, offset), _number(4, length))
+    where = _number(2, _BASES[base]), _number(3, offset), _number(4, length)
+    return _expression("payload", _number(1, register), *where)
 
 
 def meta(key: str, register: int = REGISTER) -> bytes:
@@ -84,9 +87,35 @@ def meta(key: str, register: int = REGISTER) -> bytes:
     return _expression("meta", _number(2, keys[key]), _number(1, register))
 
 
+def store(base: str, offset: int, length: int, checksum_at: int | None = None) -> bytes:
+    """Write the register into the packet; mends the transport layer's checksum that it is part of, if it is."""
+    checksum = b"" if checksum_at is None else _number(6, _CHECKSUM_INET) + _number(7, checksum_at)
+    where = _number(2, _BASES[base]), _number(3, offset), _number(4, length)
+    return _expression("payload", _number(5, REGISTER), *where, checksum)
+
+
+def constant(data: bytes) -> bytes:
+    """Put this into the register."""
+    return _expression("immediate", _number(1, REGISTER), nested(2, _value(data)))
+
+
 def equal(data: bytes) -> bytes:
     """Go on with the rule only if the register holds this."""
-    return _expression("cmp", _number(1, REGISTER), _number(2, 0), nested(3, _value(data)))
+    return _compare(_EQUAL, data)
+
+
+def greater(data: bytes) -> bytes:
+    """Go on only if the register holds more than this."""
+    return _compare(_GREATER, data)
+
+
+def _compare(how: int, data: bytes) -> bytes:
+    return _expression("cmp", _number(1, REGISTER), _number(2, how), nested(3, _value(data)))
+
+
+def transparent_proxy() -> bytes:
+    """Give TCP over IPv6 to a local socket at the port in the register."""
+    return _expression("tproxy", _number(1, socket.AF_INET6), _number(3, REGISTER))
 
 
 def mask(bits: bytes) -> bytes:

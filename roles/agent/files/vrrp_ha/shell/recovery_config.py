@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from ..core.settings import RecoverySettings
-from ..core.token_bucket import Pace
 from .fields import Fields
 
 _MILLION = 1_000_000
@@ -17,8 +16,8 @@ def read(fields: Fields) -> RecoverySettings:
     defaults = RecoverySettings()
     settings = RecoverySettings(
         enabled=fields.boolean("enabled", defaults.enabled),
-        pace=_pace(fields, "rate", "burst", defaults.pace),
-        per_source=_pace(fields, "per_source_rate", "per_source_burst", defaults.per_source),
+        pace=fields.pace("rate", "burst", defaults.pace),
+        per_source=fields.pace("per_source_rate", "per_source_burst", defaults.per_source),
         queue=fields.integer("queue", 1, MOST_QUEUED, defaults.queue),
         on_expiry=fields.boolean("on_expiry", defaults.on_expiry),
         hook=fields.absolute_path("hook") if fields.is_given("hook") else "",
@@ -39,8 +38,3 @@ def plain(settings: RecoverySettings) -> dict[str, object]:
         "on_expiry": settings.on_expiry,
         "hook": settings.hook or None,
     }
-
-
-def _pace(fields: Fields, rate: str, burst: str, default: Pace) -> Pace:
-    millionths = fields.per_second(rate, 0.001, 10_000, default.rate_millionths / _MILLION)
-    return Pace(millionths, fields.integer(burst, 1, 10_000, default.burst))

@@ -149,7 +149,7 @@ class VirtualRouter:
             raise NetlinkError(errno.ENODEV, f"there is no interface {vha.interface}")
         self._build_tunnels(found, below.mtu)
         self._build_macvlan(found, below)
-        shared.guard.set_up(vha)
+        shared.guard.set_up(vha, below.mtu)
         if vha.mipv6_ha_mode:
             shared.route.call(self._rule_of(vha).message(add=True), ignore=(errno.EEXIST,))
             table = shared.decapsulation_table

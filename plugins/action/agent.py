@@ -20,6 +20,7 @@ from ansible_collections.mip6.vrrp_ha.plugins.module_utils.spec import AGENT, wi
 from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.release import Release, ReleaseError, collect
 from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.rendering import (
     InputError,
+    check_senders,
     masked,
     render_config,
     render_keys,
@@ -60,9 +61,17 @@ class ActionModule(ActionBase):
             raise InputError("virtual_has", "is missing", "give the fleet's virtual HAs")
         host = task_vars["inventory_hostname"]
         virtual_has = arguments["virtual_has"]
-        keys = render_keys(host, virtual_has, arguments.get("sync_keys", []), arguments.get("mobile_node_keys", []))
-        config = render_config(host, virtual_has, arguments.get("settings", {}), with_keys=keys is not None)
-        release = collect(FILES, _wheel_directories(arguments), arguments["python"])
+        associations = arguments.get("ipsec_security_associations", [])
+        keys = render_keys(
+            host, virtual_has, arguments.get("sync_keys", []), arguments.get("mobile_node_keys", []), associations
+        )
+        sender_id = arguments.get("sender_id")
+        if sender_id is not None:
+            check_senders(host, virtual_has, _sender_ids(task_vars, host, sender_id))
+        config = render_config(host, virtual_has, arguments.get("settings", {}), keys is not None, sender_id)
+        # Every host of the deployment alike, so that all of them run the same release.
+        extras = ("esp",) if associations else ()
+        release = collect(FILES, _wheel_directories(arguments), arguments["python"], extras)
         desired = dict(
             release=release.digest, config=config, unit=release.unit, sysctls=SYSCTLS, python=arguments["python"]
         )
@@ -113,6 +122,12 @@ class ActionModule(ActionBase):
             for secret in secrets(keys):
                 problems = [problem.replace(secret, "********") for problem in problems]
             raise RefusedError(problems) from None
+
+
+def _sender_ids(task_vars: dict[str, Any], host: str, own: int) -> dict[str, Any]:
+    """What the inventory says of the other hosts, where it uses the role's variable."""
+    known = {name: variables.get("vrrp_ha_sender_id") for name, variables in task_vars["hostvars"].items()}
+    return {name: number for name, number in known.items() if number is not None} | {host: own}
 
 
 def _wheel_directories(arguments: dict[str, Any]) -> list[Path]:

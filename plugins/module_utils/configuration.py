@@ -12,7 +12,14 @@ import ipaddress
 import json
 
 HIDDEN = "********"
-SECRET_LISTS = ("sync_keys", "mobile_node_keys")
+SECRET_LISTS = ("sync_keys", "mobile_node_keys", "ipsec_security_associations")
+SECRETS = (
+    "key",
+    "encryption_key_in",
+    "encryption_key_out",
+    "authentication_key_in",
+    "authentication_key_out",
+)
 
 
 def text_of(document):
@@ -77,7 +84,9 @@ def masked_keys(text, other=None):
         for entry in document.get(name) or []:
             shown = dict(entry)
             known = others.get(_identity(name, entry))
-            shown["key"] = HIDDEN if known in (None, entry.get("key")) else HIDDEN + " (another key)"
+            for field in [field for field in SECRETS if field in entry]:
+                same_key = known is None or known.get(field) == entry[field]
+                shown[field] = HIDDEN if same_key else HIDDEN + " (another key)"
             entries.append(shown)
         if name in document:
             lists[name] = entries
@@ -85,11 +94,11 @@ def masked_keys(text, other=None):
 
 
 def _keys_by_identity(document):
-    return {_identity(name, entry): entry.get("key") for name in SECRET_LISTS for entry in document.get(name) or []}
+    return {_identity(name, entry): entry for name in SECRET_LISTS for entry in document.get(name) or []}
 
 
 def _identity(name, entry):
-    return json.dumps([name, meaning({key: entry[key] for key in entry if key != "key"})], sort_keys=True)
+    return json.dumps([name, meaning({key: entry[key] for key in entry if key not in SECRETS})], sort_keys=True)
 
 
 def differences(before, after, path=""):

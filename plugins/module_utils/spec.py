@@ -72,12 +72,26 @@ MOBILE_NODE_KEY = dict(
     key=dict(type="str", required=True, no_log=True),
 )
 
+IPSEC_SECURITY_ASSOCIATION = dict(
+    home_address=dict(type="str", required=True),
+    home_agent=dict(type="str"),
+    algorithm=dict(type="str", choices=["aes-cbc-hmac-sha-256-128", "aes-gcm-16"]),
+    spi_in=dict(type="int", required=True),
+    encryption_key_in=dict(type="str", required=True, no_log=True),
+    authentication_key_in=dict(type="str", no_log=True),
+    spi_out=dict(type="int", required=True),
+    encryption_key_out=dict(type="str", required=True, no_log=True),
+    authentication_key_out=dict(type="str", no_log=True),
+)
+
 AGENT = dict(
     state=dict(type="str", choices=["present", "absent", "restarted"], default="present"),
     virtual_has=dict(type="list", elements="dict", options=FLEET_VIRTUAL_HA),
     settings=dict(type="dict"),
     sync_keys=dict(type="list", elements="dict", options=SYNC_KEY, no_log=False),
     mobile_node_keys=dict(type="list", elements="dict", options=MOBILE_NODE_KEY, no_log=False),
+    ipsec_security_associations=dict(type="list", elements="dict", options=IPSEC_SECURITY_ASSOCIATION, no_log=False),
+    sender_id=dict(type="int"),
     restart=dict(type="str", choices=["now", "deferred"], default="now"),
     moves=dict(type="str", choices=["refuse", "accept"], default="refuse"),
     timeout=dict(type="float", default=30.0),

@@ -170,6 +170,58 @@ options:
         description: The key in hex.
         type: str
         required: true
+  ipsec_security_associations:
+    description:
+      - Manually keyed ESP security associations with mobile nodes (RFC 3776). I(in) is from the mobile node to the home
+        agent, I(out) the other way.
+      - A host gets those that it can be the home agent of. A deployment that has any carries the wheels of
+        C(roles/agent/files/requirements-esp.txt) to its hosts.
+    type: list
+    elements: dict
+    suboptions:
+      home_address:
+        description: The mobile node's home address.
+        type: str
+        required: true
+      home_agent:
+        description:
+          - The address of the virtual HA that it is with.
+          - Left out, it is with each that the home address belongs to.
+        type: str
+      algorithm:
+        description:
+          - What encrypts and authenticates. Left out, it is V(aes-cbc-hmac-sha-256-128).
+          - V(aes-gcm-16) needs O(sender_id), and is not recommended with keys that are never changed.
+        type: str
+        choices: [aes-cbc-hmac-sha-256-128, aes-gcm-16]
+      spi_in:
+        description: The security parameter index of what the mobile node sends.
+        type: int
+        required: true
+      encryption_key_in:
+        description: The key in hex, 16, 24 or 32 octets, with V(aes-gcm-16) 4 more for the salt.
+        type: str
+        required: true
+      authentication_key_in:
+        description: The key in hex, 32 octets. Not with V(aes-gcm-16).
+        type: str
+      spi_out:
+        description: The security parameter index of what the home agent sends.
+        type: int
+        required: true
+      encryption_key_out:
+        description: As O(ipsec_security_associations[].encryption_key_in), and another key.
+        type: str
+        required: true
+      authentication_key_out:
+        description: As O(ipsec_security_associations[].authentication_key_in), and another key.
+        type: str
+  sender_id:
+    description:
+      - A number from 1 to 255 that no other host with the same security associations has or ever had. Needed for
+        V(aes-gcm-16) alone.
+      - Refused when the variable C(vrrp_ha_sender_id) of another member is the same.
+    type: int
   restart:
     description:
       - When a restart is needed (a new release, or a setting that a running agent cannot change), V(now) restarts and
@@ -200,7 +252,10 @@ options:
     default: /usr/bin/python3
   wheels:
     description:
-      - The directory on the controller with the wheels that C(roles/agent/files/requirements.txt) asks for.
+      - The directory on the controller with the wheels that C(roles/agent/files/requirements.txt) asks for, and
+        C(requirements-esp.txt) beside it where there are O(ipsec_security_associations).
+      - All wheels of a package that are there go to the hosts, so that they may run different versions of Python.
+        They are for one kind of machine; give hosts of another kind another directory.
       - By default C(roles/agent/files/wheels) of the collection, then C(~/.cache/vrrp-ha/wheels).
     type: path
   prepared:

@@ -18,6 +18,11 @@ from pathlib import Path
 
 UNIT = "vrrp-ha.service"
 DIGEST_LENGTH = 16
+# Not only what the controller itself could use: Debian 12 has Python 3.11, Debian 13 has 3.13.
+DOWNLOAD = (
+    "python3 -m pip download --no-deps --only-binary :all: --python-version 3.11 "
+    "--platform manylinux_2_34_x86_64 --platform manylinux2014_x86_64"
+)
 
 LAUNCHER = """\
 #!{python} -B
@@ -59,14 +64,31 @@ class Release:
         with tarfile.open(target, "w:gz", compresslevel=6) as tar:
             for name, content in sorted(self.package.items()):
                 _add(tar, f"lib/{name}", content)
-            for wheel in self.wheels.values():
-                with zipfile.ZipFile(wheel) as members:
-                    for member in members.infolist():
-                        if not member.is_dir():
-                            _add(tar, f"lib/{member.filename}", members.read(member))
+            for name, content in sorted(self._unpacked().items()):
+                _add(tar, f"lib/{name}", content)
             _add(tar, "bin/vrrp-ha", self.launcher.encode(), 0o755)
             _add(tar, UNIT, self.unit.encode())
         return hashlib.sha256(target.read_bytes()).hexdigest()
+
+    def _unpacked(self) -> dict[str, bytes]:
+        """What is in the wheels; those of one package for several Pythons have names that only one of them reads."""
+        files: dict[str, bytes] = {}
+        origins: dict[str, str] = {}
+        for wheel_name, wheel in sorted(self.wheels.items()):
+            with zipfile.ZipFile(wheel) as members:
+                for member in members.infolist():
+                    name = member.filename
+                    if member.is_dir():
+                        continue
+                    content = members.read(member)
+                    # Which wheel it was says every one in a way of its own.
+                    if files.setdefault(name, content) != content and ".dist-info/" not in name:
+                        raise ReleaseError(
+                            f"{name} differs between {origins[name]} and {wheel_name}, which are for different "
+                            "machines; give each kind of machine a directory of wheels of its own"
+                        )
+                    origins.setdefault(name, wheel_name)
+        return files
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes, mode: int = 0o644) -> None:
@@ -75,8 +97,11 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes, mode: int = 0o644) -> 
     tar.addfile(entry, io.BytesIO(content))
 
 
-def collect(files: Path, wheels: list[Path], python: str) -> Release:
-    """The release that a controller has in the role's files and in the first directory with the wheels."""
+def collect(files: Path, wheels: list[Path], python: str, extras: tuple[str, ...] = ()) -> Release:
+    """The release that a controller has in the role's files and in the first directory with the wheels.
+
+    extras: what the deployment makes use of that needs packages of its own, as in requirements-EXTRA.txt.
+    """
     unit = files / UNIT
     if not unit.is_file():
         raise ReleaseError(f"{unit} is missing; is the collection installed whole?")
@@ -85,22 +110,29 @@ def collect(files: Path, wheels: list[Path], python: str) -> Release:
         for path in sorted((files / "vrrp_ha").rglob("*"))
         if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc"
     }
-    return Release(package, find_wheels(files / "requirements.txt", wheels), unit.read_text("utf-8"), python)
+    found: dict[str, Path] = {}
+    for name in ("requirements.txt", *(f"requirements-{extra}.txt" for extra in extras)):
+        found.update(find_wheels(files / name, wheels))
+    return Release(package, found, unit.read_text("utf-8"), python)
 
 
 def find_wheels(requirements: Path, directories: list[Path]) -> dict[str, Path]:
-    """The wheel for each pinned requirement, by file name."""
+    """The wheels for each pinned requirement, by file name: all that the first directory with one has of it.
+
+    Hosts may run different Pythons, which nobody knows before they are asked, so each gets them all.
+    """
     found = {}
     for name, version in _pinned(requirements):
         pattern = f"{name.replace('-', '_')}-{version}-*.whl"
-        matches = [path for directory in directories for path in sorted(directory.glob(pattern))]
+        each = (sorted(directory.glob(pattern)) for directory in directories)
+        matches: list[Path] = next(filter(None, each), [])
         if not matches:
             places = " nor in ".join(str(directory) for directory in directories)
             raise ReleaseError(
-                f"the wheel of {name} {version} is not in {places}; get it once, on a machine with internet access: "
-                f"python3 -m pip download --no-deps --only-binary :all: --dest {directories[-1]} -r {requirements}"
+                f"the wheel of {name} {version} is not in {places}; get it on a machine with internet access, once for "
+                f"each version of Python on the hosts: {DOWNLOAD} --dest {directories[-1]} -r {requirements}"
             )
-        found[matches[0].name] = matches[0]
+        found.update({match.name: match for match in matches})
     return found
 
 

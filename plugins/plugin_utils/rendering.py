@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import ipaddress
 import json
+from collections.abc import Sequence
 from typing import Any
 
-from ..module_utils.configuration import canonical, text_of
+from ..module_utils.configuration import SECRET_LISTS, SECRETS, canonical, text_of
 
 FORMAT = 1
 KEYS_FILE = "/etc/vrrp-ha/keys.json"
@@ -28,7 +29,11 @@ class InputError(ValueError):
 
 
 def render_config(
-    host: str, virtual_has: list[dict[str, Any]], settings: dict[str, Any], with_keys: bool
+    host: str,
+    virtual_has: list[dict[str, Any]],
+    settings: dict[str, Any],
+    with_keys: bool,
+    sender_id: int | None = None,
 ) -> dict[str, Any]:
     """The host's agent.json as a document."""
     for reserved in ("format", "host", "virtual_has", "keys_file"):
@@ -37,6 +42,10 @@ def render_config(
     config = dict(settings, format=FORMAT, host=host)
     if with_keys:
         config["keys_file"] = KEYS_FILE
+    if sender_id is not None:
+        if "sender_id" in (settings.get("ipsec") or {}):
+            raise InputError("settings.ipsec.sender_id", "is given, and sender_id too", "keep one of the two")
+        config["ipsec"] = dict(settings.get("ipsec") or {}, sender_id=sender_id)
     config["virtual_has"] = [_for_host(host, entry) for entry in virtual_has_of(host, virtual_has)]
     return config
 
@@ -89,6 +98,7 @@ def render_keys(
     virtual_has: list[dict[str, Any]],
     sync_keys: list[dict[str, Any]],
     mobile_node_keys: list[dict[str, Any]],
+    associations: Sequence[dict[str, Any]] = (),
 ) -> str | None:
     """The text of the host's keys.json: the keys it needs and no others. None when it needs none."""
     own = virtual_has_of(host, virtual_has)
@@ -104,9 +114,37 @@ def render_keys(
             raise InputError(where, f"{home} is in no virtual HA's prefix", "mend it, or take the key out")
         if any(home.overlaps(prefix) for prefix in here):
             mobile.append(dict(key, home_addresses=canonical(key["home_addresses"])))
-    if not sync and not mobile:
+    ipsec = _associations(own, virtual_has, associations, everywhere, here)
+    if not sync and not mobile and not ipsec:
         return None
-    return text_of({"format": FORMAT, "sync_keys": sync, "mobile_node_keys": mobile})
+    document = {"format": FORMAT, "sync_keys": sync, "mobile_node_keys": mobile}
+    return text_of(dict(document, ipsec_security_associations=ipsec) if ipsec else document)
+
+
+def _associations(
+    own: list[dict[str, Any]],
+    virtual_has: list[dict[str, Any]],
+    associations: Sequence[dict[str, Any]],
+    everywhere: list[ipaddress.IPv6Network],
+    here: list[ipaddress.IPv6Network],
+) -> list[dict[str, Any]]:
+    """Those with home agents that the host can be; without one named, with any of the home address's link."""
+    known = {canonical(address) for entry in virtual_has for address in entry["addresses"]}
+    ours = {canonical(address) for entry in own for address in entry["addresses"]}
+    result = []
+    for index, association in enumerate(associations):
+        where = f"ipsec_security_associations[{index}]"
+        home = _network(association["home_address"], f"{where}.home_address")
+        home_agent = canonical(association["home_agent"]) if association.get("home_agent") else None
+        if not any(home.overlaps(prefix) for prefix in everywhere):
+            raise InputError(f"{where}.home_address", f"{home} is in no virtual HA's prefix", "mend it, or take it out")
+        if home_agent is not None and home_agent not in known:
+            remedy = "name the address of one, or leave it out for all of them"
+            raise InputError(f"{where}.home_agent", f"{home_agent} is no virtual HA's address", remedy)
+        if any(home.overlaps(prefix) for prefix in here) and (home_agent is None or home_agent in ours):
+            rendered = dict(association, home_address=canonical(association["home_address"]))
+            result.append(dict(rendered, home_agent=home_agent) if home_agent else rendered)
+    return result
 
 
 def _network(text: str, where: str) -> ipaddress.IPv6Network:
@@ -114,6 +152,15 @@ def _network(text: str, where: str) -> ipaddress.IPv6Network:
         return ipaddress.IPv6Network(text)
     except ValueError as error:
         raise InputError(where, str(error), "give an IPv6 address or a prefix like 2001:db8:1::/64") from None
+
+
+def check_senders(host: str, virtual_has: list[dict[str, Any]], sender_ids: dict[str, Any]) -> None:
+    """Two members with one sender_id would use one initialisation vector of AES-GCM twice."""
+    others = {name for entry in virtual_has_of(host, virtual_has) for name in entry["priorities"]} - {host}
+    for name in sorted(others):
+        if name in sender_ids and str(sender_ids[name]) == str(sender_ids.get(host)):
+            remedy = "give each member a number of its own, and a retired one's to nobody"
+            raise InputError("sender_id", f"{sender_ids[name]} is also that of {name}", remedy)
 
 
 def unknown_members(virtual_has: list[dict[str, Any]], known: set[str]) -> list[str]:
@@ -129,7 +176,7 @@ def unknown_members(virtual_has: list[dict[str, Any]], known: set[str]) -> list[
 def masked(value: Any) -> Any:
     """The value with every key in it hidden."""
     if isinstance(value, dict):
-        return {name: "********" if name == "key" else masked(item) for name, item in value.items()}
+        return {name: "********" if name in SECRETS else masked(item) for name, item in value.items()}
     if isinstance(value, list):
         return [masked(item) for item in value]
     return value
@@ -138,4 +185,5 @@ def masked(value: Any) -> Any:
 def secrets(keys: str | None) -> list[str]:
     """Every key in the text of a keys.json."""
     document = json.loads(keys or "{}")
-    return [entry["key"] for name in ("sync_keys", "mobile_node_keys") for entry in document.get(name, [])]
+    entries = [entry for name in SECRET_LISTS for entry in document.get(name, [])]
+    return [entry[field] for entry in entries for field in SECRETS if field in entry]

@@ -86,3 +86,17 @@ def test_deleted_without_a_list_removes_all():
     other = dict(VHA, vrid=52)
     assert merge([VHA, other], [], "deleted") == []
     assert merge([VHA, other], [{"vrid": 52}], "deleted") == [VHA]
+
+
+def test_a_diff_of_security_associations_shows_which_key_changed_but_no_key():
+    def text(**changes):
+        entry = {"home_address": "2001:db8:1::1", "spi_in": 256, "encryption_key_in": "aaaa1111"}
+        entry.update({"authentication_key_in": "bbbb2222"}, **changes)
+        return text_of({"ipsec_security_associations": [entry]})
+
+    shown = masked_keys(text(authentication_key_in="cccc3333"), text())
+    assert shown.count("another key") == 1
+    assert '"authentication_key_in": "******** (another key)"' in shown
+    assert "256" in shown
+    for secret in ("aaaa1111", "bbbb2222", "cccc3333"):
+        assert secret not in shown

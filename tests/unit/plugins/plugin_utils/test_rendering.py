@@ -7,9 +7,11 @@ import json
 import pytest
 from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.rendering import (
     InputError,
+    check_senders,
     masked,
     render_config,
     render_keys,
+    secrets,
     unknown_members,
 )
 
@@ -111,3 +113,83 @@ def test_masked_hides_keys_at_any_depth():
     shown = json.dumps(masked({"sync_keys": SYNC_KEYS, "more": [{"deep": THERE}]}))
     for secret in ("aa" * 16, "bb" * 16, "dd" * 16):
         assert secret not in shown
+
+
+# --- ESP ---------------------------------------------------------------------------------------------------
+
+ASSOCIATION = {
+    "home_address": "2001:0DB8:1::2001",
+    "spi_in": 4096,
+    "spi_out": 4097,
+    "encryption_key_in": "a1" * 16,
+    "authentication_key_in": "a2" * 32,
+    "encryption_key_out": "a3" * 16,
+    "authentication_key_out": "a4" * 32,
+}
+
+
+def associations(host, *given, virtual_has=(VIRTUAL_HA,)):
+    text = render_keys(host, list(virtual_has), [], [], given)
+    return json.loads(text)["ipsec_security_associations"] if text else []
+
+
+def test_a_host_gets_the_associations_of_home_addresses_that_it_may_serve():
+    other = dict(VIRTUAL_HA, vrid=52, prefix="2001:db8:2::/64", addresses=["2001:db8:2::52"], priorities={"ha9": 100})
+    there = dict(ASSOCIATION, home_address="2001:db8:2::2001")
+    both = (VIRTUAL_HA, other)
+    assert associations("ha1", ASSOCIATION, there, virtual_has=both) == [
+        dict(ASSOCIATION, home_address="2001:db8:1::2001")
+    ]
+    assert [a["home_address"] for a in associations("ha9", ASSOCIATION, there, virtual_has=both)] == [
+        "2001:db8:2::2001"
+    ]
+
+
+def test_an_association_with_one_home_agent_goes_to_its_members():
+    other = dict(VIRTUAL_HA, vrid=52, addresses=["2001:db8:1::52"], priorities={"ha9": 100})
+    given = dict(ASSOCIATION, home_agent="2001:0db8:1::0051")
+    assert associations("ha1", given, virtual_has=(VIRTUAL_HA, other))[0]["home_agent"] == "2001:db8:1::51"
+    assert associations("ha9", given, virtual_has=(VIRTUAL_HA, other)) == []
+
+
+def test_without_associations_the_keys_file_is_what_it_was():
+    assert "ipsec_security_associations" not in json.loads(render_keys("ha1", [VIRTUAL_HA], SYNC_KEYS, [HERE]))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            {"home_address": "2001:db8:9::1"},
+            r"ipsec_security_associations\[0\].home_address: .* no virtual HA's prefix",
+        ),
+        ({"home_address": "nobody"}, r"ipsec_security_associations\[0\].home_address"),
+        ({"home_agent": "2001:db8:1::77"}, r"\[0\].home_agent: 2001:db8:1::77 is no virtual HA's address"),
+    ],
+)
+def test_an_association_for_nobody_is_refused_without_showing_its_keys(change, words):
+    with pytest.raises(InputError, match=words) as caught:
+        associations("ha1", dict(ASSOCIATION, **change))
+    assert "a1a1" not in str(caught.value)
+
+
+def test_no_key_of_an_association_is_shown():
+    shown = json.dumps(masked({"ipsec_security_associations": [ASSOCIATION]}))
+    known = secrets(render_keys("ha1", [VIRTUAL_HA], SYNC_KEYS, [], [ASSOCIATION]))
+    for name in ("encryption_key_in", "encryption_key_out", "authentication_key_in", "authentication_key_out"):
+        assert ASSOCIATION[name] not in shown
+        assert ASSOCIATION[name] in known
+    assert "4096" in shown
+
+
+def test_the_sender_id_goes_into_the_configuration():
+    assert render_config("ha1", [VIRTUAL_HA], {}, with_keys=True, sender_id=3)["ipsec"] == {"sender_id": 3}
+    assert "ipsec" not in render_config("ha1", [VIRTUAL_HA], {}, with_keys=True)
+    with pytest.raises(InputError, match=r"settings.ipsec.sender_id: is given, and sender_id too"):
+        render_config("ha1", [VIRTUAL_HA], {"ipsec": {"sender_id": 4}}, with_keys=True, sender_id=3)
+
+
+def test_members_with_one_sender_id_are_refused_and_strangers_are_not():
+    check_senders("ha1", [VIRTUAL_HA], {"ha1": 1, "ha2": 2, "ha9": 1})
+    with pytest.raises(InputError, match="sender_id: 1 is also that of ha3"):
+        check_senders("ha1", [VIRTUAL_HA], {"ha1": 1, "ha2": 2, "ha3": "1"})

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.mip6.vrrp_ha.plugins.module_utils.spec import FLEET_VIRTUAL_HA, without_none
+from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils import verify_report
 from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.fleet import Fleet
 
 SPEC = dict(
@@ -16,6 +18,7 @@ SPEC = dict(
     observed=dict(type="dict", required=True),
     leaving=dict(type="list", elements="str", default=[]),
     drift=dict(type="bool", default=True),
+    report=dict(type="path"),
 )
 
 
@@ -34,6 +37,14 @@ class ActionModule(ActionBase):
             arguments["drift"],
         )
         problems = fleet.problems()
+        if arguments["report"]:
+            try:
+                result["report"] = verify_report.write(arguments["report"], fleet, problems)
+            except OSError as error:
+                message = (
+                    f"report: {error.filename or arguments['report']}: {error.strerror}; name a directory to write to"
+                )
+                raise AnsibleActionFail(message) from error
         result.update(
             changed=False,
             failed=bool(problems),

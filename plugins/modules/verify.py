@@ -44,6 +44,11 @@ options:
         change.
     type: bool
     default: true
+  report:
+    description:
+      - Write what was found to C(verify.json) and, as JUnit XML, to C(verify.xml) in this directory on the controller,
+        in check mode too. It is made if it is not there.
+    type: path
 extends_documentation_fragment:
   - mip6.vrrp_ha.attributes.info
 attributes:
@@ -87,6 +92,12 @@ transient:
   returned: always
   type: bool
   sample: false
+report:
+  description: The files that were written.
+  returned: when O(report) is given
+  type: list
+  elements: str
+  sample: [/var/tmp/fleet/verify.json, /var/tmp/fleet/verify.xml]
 table:
   description: Every virtual HA on every member, as aligned lines.
   returned: always

@@ -47,7 +47,7 @@ class Fleet:
 
     def problems(self) -> list[Problem]:
         """Everything that is wrong, the hosts first and then VRID by VRID."""
-        found = [problem for host in self._hosts() for problem in self._of_host(host)]
+        found = [problem for host in self.hosts() for problem in self._of_host(host)]
         for entry in sorted(self.virtual_has, key=lambda entry: entry["vrid"]):
             found.extend(self._of_virtual_ha(entry))
         return found
@@ -72,7 +72,15 @@ class Fleet:
         digest = state["digest"] if state.get("mipv6_ha_mode") else "-"
         return (priority, state["state"], str(state["bindings"]), digest, ", ".join(notes) or "-")
 
-    def _hosts(self) -> list[str]:
+    def members_of(self, entry: dict[str, Any]) -> list[dict[str, Any]]:
+        """What each member says about a virtual HA, highest priority first; status is None for one that is down."""
+        return [
+            {"host": host, "priority": entry["priorities"][host], "status": self._state(host, entry["vrid"])}
+            for host in _members(entry)
+        ]
+
+    def hosts(self) -> list[str]:
+        """Every host that is a member or was asked."""
         return sorted({host for entry in self.virtual_has for host in entry["priorities"]} | set(self.observed))
 
     def _status(self, host: str) -> dict[str, Any] | None:

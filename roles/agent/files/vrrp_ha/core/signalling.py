@@ -17,6 +17,7 @@ from .binding_request import MobilityReceived, is_unicast_routable
 from .commons import Commons
 from .effects import InstallBindings, RemoveBindings, Report
 from .events import LOOPBACK, PacketReceived, TimerFired
+from .parameter_problem import ParameterProblems
 from .recovery import BindingsLapsed, MobileNodeRegistered, Recovery, RecoveryWanted, TriggerSeen
 from .registration import Registration
 from .router_advertiser import SpeakerChanged
@@ -34,6 +35,7 @@ class Signalling:
         self._registration = Registration(settings, commons, cache)
         self.recovery = Recovery(settings, node, cache, commons)
         self._tunnel_errors = TunnelErrors(settings, node.tunnel, cache)
+        self._parameter_problems = ParameterProblems()
 
     def reconfigure(self, settings: VirtualHaSettings, node: NodeSettings) -> None:
         """New settings of the same virtual HA."""
@@ -65,6 +67,9 @@ class Signalling:
                     yield MobileNodeRegistered(packet.logical_source)
                 case Report(kind="dropped.unknown_spi"):
                     yield from self._unreadable(packet, "unknown_spi", now)
+                case Report(kind=kind) if kind.startswith("dropped."):
+                    reason = kind.removeprefix("dropped.")
+                    yield from self._parameter_problems.about(event.packet, packet, reason, now)
 
     def lapsed(self, expired: list[Binding], now: Instant) -> Iterable[object]:
         """These bindings expired."""

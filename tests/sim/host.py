@@ -115,7 +115,15 @@ class Host:
             vrid: [replace(binding, expires=self.local(until)) for binding, until in entries if until > self.world.now]
             for vrid, entries in self._saved.items()
         }
-        self.node = Node(self.settings, epoch=self._epoch, restored=restored, drained=self._drained, rng=self.world.rng)
+        wall_offset = self.world.wall + self._wall_skew - self.local(self.world.now)
+        self.node = Node(
+            self.settings,
+            epoch=self._epoch,
+            restored=restored,
+            drained=self._drained,
+            rng=self.world.rng,
+            wall_offset_us=wall_offset,
+        )
         self.world.log(self, "starts")
         if self.cable:
             self.happens(self._link_up())

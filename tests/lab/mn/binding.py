@@ -18,6 +18,7 @@ MOBILITY = 135
 ROUTING = 43
 TYPE_2 = 2
 BINDING_ACKNOWLEDGEMENT = 6
+HOME_AGENT_SWITCH = 12
 REPLAY_PROTECTION_OPTION = 10
 AUTHENTICATION_OPTION = 9
 AUTHENTICATION_DATA = 12
@@ -127,25 +128,50 @@ class Acknowledgement:
     problem: str
 
 
-def acknowledgement(packet: bytes, home_agent: bytes) -> tuple[Acknowledgement, bytes] | None:
-    """The Binding Acknowledgement in an IPv6 packet from this home agent with its MH, or None if it is none."""
-    if len(packet) < 48 or packet[0] >> 4 != 6 or packet[8:24] != home_agent:
+@dataclass(frozen=True)
+class Header:
+    """A Mobility Header as it came: whose it is by the routing header, and what is wrong with it."""
+
+    source: bytes
+    home: bytes
+    routing_header: bool
+    mh: bytes
+    problems: tuple[str, ...]
+
+
+def mobility_header(packet: bytes) -> Header | None:
+    """The Mobility Header of an IPv6 packet, behind a type 2 routing header or not; None if there is none."""
+    if len(packet) < 48 or packet[0] >> 4 != 6:
         return None
     length = struct.unpack_from("!H", packet, 4)[0]
-    destination, offset, next_header = packet[24:40], 40, packet[6]
+    source, destination, offset, next_header = packet[8:24], packet[24:40], 40, packet[6]
     home, routing = destination, False
     if next_header == ROUTING and len(packet) >= 72 and packet[42] == TYPE_2:
         home, routing, next_header, offset = packet[48:64], True, packet[40], 64
     mh = packet[offset : 40 + length]
-    if next_header != MOBILITY or len(mh) < 12 or mh[2] != BINDING_ACKNOWLEDGEMENT:
+    if next_header != MOBILITY or len(mh) < 8:
         return None
     problems = []
-    if internet_checksum(home_agent, home, mh[:4] + b"\0\0" + mh[6:]) != struct.unpack_from("!H", mh, 4)[0]:
+    if internet_checksum(source, home, mh[:4] + b"\0\0" + mh[6:]) != struct.unpack_from("!H", mh, 4)[0]:
         problems.append("checksum")
     if len(mh) != 8 * (mh[1] + 1):
         problems.append("header length")
-    status, _reserved, sequence, lifetime = struct.unpack_from("!BBHH", mh, 6)
-    options, timestamp, spi, at = [], None, None, 12
+    return Header(source, home, routing, mh, tuple(problems))
+
+
+@dataclass(frozen=True)
+class Options:
+    """The mobility options that matter here."""
+
+    kinds: tuple[int, ...]
+    timestamp: int | None
+    spi: int | None
+    problems: tuple[str, ...]
+
+
+def options_of(mh: bytes, at: int) -> Options:
+    """The mobility options from there to the end."""
+    kinds, problems, timestamp, spi = [], [], None, None
     while at < len(mh):
         kind = mh[at]
         if kind == 0:
@@ -156,7 +182,7 @@ def acknowledgement(packet: bytes, home_agent: bytes) -> tuple[Acknowledgement, 
             break
         value = mh[at + 2 : at + 2 + mh[at + 1]]
         if kind > 1:
-            options.append(kind)
+            kinds.append(kind)
         if kind == REPLAY_PROTECTION_OPTION:
             timestamp = int.from_bytes(value, "big")
         elif kind == AUTHENTICATION_OPTION and len(value) == 5 + AUTHENTICATION_DATA and value[0] == 1:
@@ -164,8 +190,51 @@ def acknowledgement(packet: bytes, home_agent: bytes) -> tuple[Acknowledgement, 
             if at + 2 + len(value) != len(mh):
                 problems.append("the authentication option is not the last")
         at += 2 + len(value)
+    return Options(tuple(kinds), timestamp, spi, tuple(problems))
+
+
+def acknowledgement(packet: bytes, home_agent: bytes) -> tuple[Acknowledgement, bytes] | None:
+    """The Binding Acknowledgement in an IPv6 packet from this home agent with its MH, or None if it is none."""
+    header = mobility_header(packet)
+    if header is None or header.source != home_agent:
+        return None
+    mh = header.mh
+    if len(mh) < 12 or mh[2] != BINDING_ACKNOWLEDGEMENT:
+        return None
+    status, _reserved, sequence, lifetime = struct.unpack_from("!BBHH", mh, 6)
+    options = options_of(mh, 12)
     found = Acknowledgement(
-        home, status, sequence, lifetime * 4, timestamp, spi, tuple(options), routing, ", ".join(problems)
+        header.home, status, sequence, lifetime * 4, options.timestamp, options.spi, options.kinds,
+        header.routing_header, ", ".join((*header.problems, *options.problems)),
+    )  # fmt: skip
+    return found, mh
+
+
+@dataclass(frozen=True)
+class HomeAgentSwitch:
+    """A Home Agent Switch message (RFC 5142) as it was on the wire, and what is wrong with it (empty: nothing)."""
+
+    source: bytes
+    home: bytes
+    home_agents: tuple[bytes, ...]
+    timestamp: int | None
+    spi: int | None
+    routing_header: bool
+    problem: str
+
+
+def home_agent_switch(packet: bytes) -> tuple[HomeAgentSwitch, bytes] | None:
+    """The Home Agent Switch in an IPv6 packet with its MH, or None if it is none."""
+    header = mobility_header(packet)
+    if header is None or header.mh[2] != HOME_AGENT_SWITCH:
+        return None
+    mh = header.mh
+    end = 8 + 16 * mh[6]
+    options = options_of(mh, end)
+    problems = (*header.problems, *options.problems, *(("number of addresses",) if end > len(mh) else ()))
+    agents = tuple(mh[at : at + 16] for at in range(8, min(end, len(mh)), 16))
+    found = HomeAgentSwitch(
+        header.source, header.home, agents, options.timestamp, options.spi, header.routing_header, ", ".join(problems)
     )
     return found, mh
 
@@ -173,3 +242,15 @@ def acknowledgement(packet: bytes, home_agent: bytes) -> tuple[Acknowledgement, 
 def is_signed(mh: bytes, key: bytes, care_of: bytes, home: bytes) -> bool:
     """Whether the authentication data at the very end of the Mobility Header is right."""
     return hmac.compare_digest(sign(key, care_of, home, mh[:-AUTHENTICATION_DATA]), mh[-AUTHENTICATION_DATA:])
+
+
+def in_esp(packet: bytes) -> bytes:
+    """The same Binding Update in ESP transport mode, under a security association that nobody else has (RFC 3776)."""
+    from scapy.layers.inet6 import IPv6
+    from scapy.layers.ipsec import ESP, SecurityAssociation
+
+    association = SecurityAssociation(
+        ESP, spi=0x1234, crypt_algo="AES-CBC", crypt_key=bytes(range(16)), auth_algo="SHA2-256-128",
+        auth_key=bytes(range(32)),
+    )  # fmt: skip
+    return bytes(association.encrypt(IPv6(packet)))

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from tests.lab.mn import binding
-from tests.unit.core.nodes import at, of, vrrp_types
+from tests.unit.core.nodes import PEER_MAC, at, of, vrrp_types
 from tests.unit.core.recovering import (
     HOOK,
     OWN_VHA,
@@ -25,11 +25,11 @@ from tests.unit.core.recovering import (
     switches,
     unreadable,
 )
-from tests.unit.core.registering import CARE_OF, ELSEWHERE, HOME, KEY, OTHER_HOME, SPI, VHA, update
+from tests.unit.core.registering import CARE_OF, ELSEWHERE, HOME, KEY, OTHER_HOME, SPI, VHA, WALL, update
 from vrrp_ha.core.effects import RemoveBindings, Report
-from vrrp_ha.core.events import Reconfigured, RecoverRequested
+from vrrp_ha.core.events import PacketReceived, Reconfigured, RecoverRequested
 from vrrp_ha.core.settings import MobileNodeKey, VirtualHaSettings
-from vrrp_ha.core.types import Binding, packed
+from vrrp_ha.core.types import SECOND, Binding, packed
 from vrrp_ha.wire import mobility
 
 HOME_TEXT = "2001:db8:1::1001"
@@ -65,6 +65,26 @@ def test_the_switch_is_authenticated_with_the_key_that_this_member_has_of_the_mo
     assert (option.subtype, option.spi) == (mobility.MN_HA, SPI)
     covered = packet.payload[: packet.payload.index(option.authenticator)]
     assert binding.sign(KEY, ELSEWHERE, HOME, covered) == option.authenticator
+    assert packet.payload.endswith(option.authenticator)  # RFC 4285 section 5.1: the last option
+
+
+def test_each_switch_says_the_time_of_day_so_that_an_old_one_is_not_believed():
+    """RFC 4285 section 6: these security associations use timestamps."""
+    story = acting_master()
+    ((_, first),) = switches(story.receives(esp(), 1.0))
+    second = switches(story.runs_until(6.0))[0][1]
+    timestamps = [mobility.first(message.options, mobility.ReplayProtection).timestamp for message in (first, second)]
+    assert timestamps == [binding.ntp((WALL + seconds * SECOND) * 1000) for seconds in (1, 6)]
+
+
+def test_the_clock_that_was_set_meanwhile_is_the_one_that_counts():
+    story = acting_master()
+    story.receives(esp(), 1.0)
+    day = 86_400
+    story.node.handle(PacketReceived("eth1", PEER_MAC, b"", WALL + (day + 2) * SECOND), at(2))
+    message = switches(story.runs_until(6.0))[0][1]
+    timestamp = mobility.first(message.options, mobility.ReplayProtection).timestamp
+    assert timestamp == binding.ntp((WALL + (day + 6) * SECOND) * 1000)
 
 
 def test_while_keys_are_changed_the_switch_is_repeated_with_each_of_them():
@@ -74,7 +94,7 @@ def test_while_keys_are_changed_the_switch_is_repeated_with_each_of_them():
     story.happens(Reconfigured(replace(story.node.settings, mobile_node_keys=keys)), 0.98)
     effects = [*story.receives(esp(), 1.0), *story.runs_until(36.5)]
     options = [mobility.first(message.options, mobility.Authentication) for _, message in switches(effects)]
-    assert [option.spi for option in options] == [SPI + 1, SPI, SPI + 1, SPI]
+    assert [option.spi for option in options] == [SPI + 1, SPI, SPI, SPI + 1, SPI + 1, SPI, SPI]  # to two places
 
 
 def test_a_binding_update_that_can_be_read_is_answered_and_begins_nothing():
@@ -92,9 +112,8 @@ def test_a_binding_update_that_can_be_read_is_answered_and_begins_nothing():
         update(spi=999, key=bytes(16), sequence=2, seconds=1.0, at_home=True),
         esp(None),
         esp(source=packed("fe80::1")),
-        esp(address=OTHER_HOME),
     ],
-    ids=["unauthenticated", "wrong key", "from home", "esp without HAO", "link-local source", "not bound"],
+    ids=["unauthenticated", "wrong key", "from home", "esp without HAO", "link-local source"],
 )
 def test_what_says_nothing_about_a_lost_key_begins_nothing(packet):
     story = acting_master()
@@ -183,7 +202,8 @@ def test_the_switch_is_sent_again_after_5_10_and_20_seconds_and_then_given_up():
     story.receives(esp(), 1.0)
     times = []
     while (due := story.node.deadline()) <= at(80):
-        times += [due] * len(switches(story.runs_until(due / 1e6)))
+        if switches(story.runs_until(due / 1e6)):
+            times.append(due)
     assert times == [at(6), at(16), at(36)]
     assert known(story, 80) == [(HOME_TEXT, "failed")]
     assert story.state()["recoveries"] == {"pending": 0, "sent": 0, "done": 0, "failed": 1}
@@ -227,8 +247,18 @@ def test_a_mobile_node_that_moves_again_is_followed():
     story.receives(esp(), 1.0)
     farther = packed("2001:db8:5::1")
     assert not switches(story.receives(esp(source=farther), 2.0))
-    ((packet, _),) = switches(story.runs_until(6.0))
-    assert packet.destination == farther
+    assert [packet.destination for packet, _ in switches(story.runs_until(6.0))] == [farther, CARE_OF]
+
+
+def test_a_mobile_node_that_somebody_else_spoke_for_is_told_where_it_was_bound():
+    """It did not ask for anything, and its binding is gone; the first message went to whoever pretended."""
+    story = acting_master()
+    ((packet, _),) = switches(story.receives(esp(), 1.0))
+    assert packet.destination == ELSEWHERE
+    again = [packet for packet, _ in switches(story.runs_until(6.0))]
+    assert [packet.destination for packet in again] == [ELSEWHERE, CARE_OF]
+    covered = again[1].payload[:-12]
+    assert binding.sign(KEY, CARE_OF, HOME, covered) == again[1].payload[-12:]
 
 
 def test_a_failed_one_can_be_tried_again_by_the_operator():
@@ -333,6 +363,18 @@ def test_a_valid_binding_update_ends_a_recovery_that_waits_and_nothing_is_lost()
     story.receives(update(care_of=ELSEWHERE, sequence=7, seconds=1.2), 1.2)
     assert not deleted(story.runs_until(10.0))
     assert story.node.bindings(51).get(HOME).care_of_address == ELSEWHERE
+
+
+def test_one_that_registers_elsewhere_before_its_turn_leaves_no_binding_behind():
+    story = acting_master(pace=pace(1, 1))
+    bind(story, OTHER_HOME)
+    story.receives(esp(OTHER_HOME), 1.0)
+    story.receives(esp(HOME), 1.0)
+    effects = story.receives(registration_at_own(1.2, sequence=9), 1.2)
+    assert deleted(effects) == [HOME]
+    assert story.node.bindings(51).get(HOME) is None
+    assert story.node.bindings(52).get(HOME).care_of_address == ELSEWHERE
+    assert (HOME_TEXT, "done") in known(story, 1.2)
 
 
 def test_the_queue_has_an_end():

@@ -4,8 +4,8 @@
 
 One set of keys, however many virtual HAs there are. One memory of timestamps: the authenticator of RFC 4285 does not
 cover the home agent's address, so a Binding Update that was accepted by one virtual HA must not be good for another.
-And a look at each other's bindings. What was heard of other members is kept here, too: it outlives the virtual HA and
-the agent. Who is Master of what is not known here.
+And a look at each other's bindings, and at the time of day. What was heard of other members is kept here, too: it
+outlives the virtual HA and the agent. Who is Master of what is not known here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from .authentication import KeyRing, ReplayGuard
 from .binding_cache import BindingCache
 from .settings import MobileNodeKey, NodeSettings
-from .types import Address
+from .types import Address, Instant
 
 Caches = Callable[[], Iterable[BindingCache]]
 Heard = dict[int, dict[Address, int]]  # VRID -> member -> number of its last synchronisation message
@@ -24,11 +24,18 @@ Heard = dict[int, dict[Address, int]]  # VRID -> member -> number of its last sy
 class Commons:
     """Made by the node and given to each of its virtual HAs, which read it anew each time."""
 
-    def __init__(self, node: NodeSettings, caches: Caches = tuple, heard: Heard | None = None) -> None:
+    def __init__(
+        self,
+        node: NodeSettings,
+        caches: Caches = tuple,
+        heard: Heard | None = None,
+        wall_offset_us: int | None = None,
+    ) -> None:
         self.keys = KeyRing()
         self.replay = ReplayGuard(node.replay_window_us)
         self.caches = caches  # of every virtual HA of the agent, whoever is their Master
         self.heard: Heard = {} if heard is None else heard
+        self._wall_offset_us = wall_offset_us
         self._given_keys: tuple[MobileNodeKey, ...] = ()
         self.reconfigure(node)
 
@@ -38,3 +45,15 @@ class Commons:
             self._given_keys = node.mobile_node_keys
             self.keys = KeyRing(node.mobile_node_keys)
         self.replay.window_us = node.replay_window_us
+
+    def is_bound(self, home_address: Address) -> bool:
+        """Whether any virtual HA of this agent has a binding of it."""
+        return any(home_address in cache for cache in self.caches())
+
+    def note_wall_time(self, wall_time_us: int, now: Instant) -> None:
+        """It is so many microseconds since 1970: learnt with every packet, so that a clock that is set is followed."""
+        self._wall_offset_us = wall_time_us - now
+
+    def wall_time_us(self, now: Instant) -> int | None:
+        """Microseconds since 1970, for messages that carry it (RFC 4285 section 6); None if nobody has ever said."""
+        return None if self._wall_offset_us is None else now + self._wall_offset_us

@@ -52,6 +52,7 @@ class Node:
         drained: frozenset[int] = frozenset(),
         heard: Heard | None = None,
         rng: Randomness | None = None,
+        wall_offset_us: int | None = None,
     ) -> None:
         self.settings = settings
         self._rng = rng or NoRandomness()
@@ -60,7 +61,7 @@ class Node:
         self._stopping = False
         self._roster = Roster()
         self._attend = self._roster.attend
-        self._commons = Commons(settings, self._roster.caches, heard)
+        self._commons = Commons(settings, self._roster.caches, heard, wall_offset_us)
         self._ipsec = Ipsec(settings.ipsec, settings.host, epoch, self.counters)
         self._reception = Reception(self._roster, settings.sync, self._ipsec)
         for virtual_ha in settings.virtual_has:
@@ -133,6 +134,7 @@ class Node:
     def _dispatch(self, event: object, now: Instant) -> Iterator[object]:
         match event:
             case PacketReceived():
+                self._commons.note_wall_time(event.wall_time_us, now)
                 try:
                     yield from self._reception.received(event, now)
                 except WireError as error:

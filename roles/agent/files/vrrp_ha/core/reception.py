@@ -78,7 +78,7 @@ class Reception:
                 continue
             for other in list(self._roster):
                 if other.signalling.recovery.knows(effect.home_address):
-                    ended = other.signalling.registered(effect.home_address, now)
+                    ended = other.signalling.registered(effect, now)
                     yield from self._roster.attend(other, other.serve(ended, now))
 
     # --- ICMPv6 --------------------------------------------------------------------------------------------

@@ -128,6 +128,11 @@ class VirtualHaSettings:
         """The address that mobile nodes use as their home agent's."""
         return self.addresses[0]
 
+    def is_on_home_link(self, address: Address) -> bool:
+        """Whether the address is of the home prefix."""
+        beyond = 128 - self.prefix_length
+        return int.from_bytes(address, "big") >> beyond == int.from_bytes(self.prefix, "big") >> beyond
+
     @property
     def virtual_mac(self) -> bytes:
         """RFC 9568 section 7.3."""

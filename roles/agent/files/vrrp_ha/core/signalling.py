@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ..wire import ipv6
+from ..wire import ipv6, mobility
 from . import neighbours
 from .binding_cache import BindingCache
 from .binding_request import MobilityReceived, is_unicast_routable
@@ -62,9 +62,9 @@ class Signalling:
                 case InstallBindings(bindings=changed):
                     if not was_bound:
                         yield from neighbours.intercept(self._settings, changed)
-                    yield MobileNodeRegistered(packet.logical_source)
+                    yield MobileNodeRegistered(packet.logical_source, self._settings.vrid)
                 case RemoveBindings():
-                    yield MobileNodeRegistered(packet.logical_source)
+                    yield MobileNodeRegistered(packet.logical_source, self._settings.vrid)
                 case Report(kind="dropped.unknown_spi"):
                     yield from self._unreadable(packet, "unknown_spi", now)
                 case Report(kind=kind) if kind.startswith("dropped."):
@@ -79,9 +79,9 @@ class Signalling:
         """The operator asks; also for the virtual HA that this member owns."""
         return self.recovery.handle(RecoveryWanted(home_addresses), now)
 
-    def registered(self, home_address: Address, now: Instant) -> Iterable[object]:
+    def registered(self, event: MobileNodeRegistered, now: Instant) -> Iterable[object]:
         """The mobile node registered with some virtual HA of this node."""
-        return self.recovery.handle(MobileNodeRegistered(home_address), now)
+        return self.recovery.handle(event, now)
 
     def handle(self, event: SpeakerChanged | TimerFired, now: Instant) -> Iterable[object]:
         """What concerns recoveries alone: registrations have no timers and no roles."""
@@ -101,4 +101,11 @@ class Signalling:
         if self._settings.is_owner or home_address is None:
             return
         if is_unicast_routable(home_address) and is_unicast_routable(packet.source):
-            yield from self.recovery.handle(TriggerSeen(home_address, packet.source, reason), now)
+            leaves = packet.next_header == mobility.NEXT_HEADER and _asks_for_removal(packet)
+            yield from self.recovery.handle(TriggerSeen(home_address, packet.source, reason, leaves), now)
+
+
+def _asks_for_removal(packet: ipv6.Packet) -> bool:
+    """A Binding Update that was validated, though not authenticated: it wants nothing more from this home agent."""
+    update = mobility.decode(packet.payload)
+    return isinstance(update, mobility.BindingUpdate) and update.lifetime_us == 0

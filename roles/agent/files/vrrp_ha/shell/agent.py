@@ -275,4 +275,5 @@ def _make_node(configuration: Configuration, state: StateDirectory, journal: Jou
         drained=state.drained(),
         heard=state.heard(),
         rng=random.Random(),  # noqa: S311 - delays that need not be secret
+        wall_offset_us=wall_clock_us() - monotonic(),
     )

@@ -33,6 +33,7 @@ _BATCH = 50  # bindings or virtual HAs written in one piece
 MOST_BINDINGS = 10_000
 MOST_EVENTS = 1000
 MOST_RECOVERIES = 1000  # in one call
+MOST_RECOVERIES_LISTED = 10_000
 _FLAGS = (
     ("A", FLAG_ACKNOWLEDGE),
     ("H", FLAG_HOME_REGISTRATION),
@@ -139,8 +140,9 @@ class Calls:
 
     def _recoveries(self, arguments: Json) -> Answer:
         vrid = self._vrid(arguments)
+        limit = _number(arguments, "limit", MOST_RECOVERIES, MOST_RECOVERIES_LISTED)
         recovery = self._agent.node.recovery(vrid)
-        known = recovery.describe(monotonic())
+        known = recovery.describe(monotonic(), limit)
         start: Json = {"vrid": vrid, "counts": recovery.counts()}
         yield json.dumps(start)[:-1] + ', "recoveries": ['
         for at in range(0, len(known), _BATCH):

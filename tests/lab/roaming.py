@@ -96,7 +96,7 @@ class Crowd:
 
     def roam(self, *options: str, seconds: float = 60) -> Roaming:
         """Move to where `at` is now, and follow Home Agent Switches; in the background."""
-        new = ("--new-key", self.keys.others, "--new-spi", str(OTHERS_SPI))
+        new = () if self._known else ("--new-key", self.keys.others, "--new-spi", str(OTHERS_SPI))
         return Roaming([*self._common(), *new, *options], seconds)
 
     def _common(self) -> list[str]:

@@ -201,10 +201,10 @@ def test_the_operator_expiry_and_the_hook_bring_mobile_nodes_back_too(dead_owner
     keyless = crowd(dead_owner, KEYLESS, 1, link=topology.FOREIGN_2)
     lapsing.register(lifetime=8)
     listening = [asked.roam("--silent", seconds=20), lapsing.roam("--silent", seconds=20)]
-    unheard = keyless.roam(seconds=2)
+    unheard = keyless.roam(seconds=3)
+    assert unheard.finish().unserved == 1
     said = fleet.execute(ACTING, "vrrp-ha", "recover", "51", asked.homes[0])
     assert said == f"{asked.homes[0]}: queued\n"
-    assert unheard.finish().unserved == 1
     for roaming_one in listening:
         roamed = roaming_one.finish()
         assert (roamed.switched, roamed.home_agents, roamed.wrong) == (1, [NEW_VHA], {})

@@ -180,8 +180,10 @@ class Crowd:
     def _switched(self, message: binding.HomeAgentSwitch, mh: bytes) -> None:
         """RFC 5142 sections 6.1 and 6.2."""
         node = self.nodes.get(message.home)
-        if node is None or (problem := self._judge(message, mh)):
-            self.wrong["switch: for nobody" if node is None else f"switch: {problem}"] += 1
+        if node is None:
+            return  # somebody else's here
+        if problem := self._judge(message, mh):
+            self.wrong[f"switch: {problem}"] += 1
             return
         self.switches += 1
         node.told = node.told or time.monotonic()

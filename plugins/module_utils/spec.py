@@ -13,6 +13,15 @@ _ROUTER_ADVERTISEMENTS = dict(
     autonomous=dict(type="bool"),
 )
 
+_POLICY = dict(
+    allow_home_addresses=dict(type="list", elements="str"),
+    deny_home_addresses=dict(type="list", elements="str"),
+    allow_identities=dict(type="list", elements="str"),
+    deny_identities=dict(type="list", elements="str"),
+    believe_claimed_identities=dict(type="bool"),
+    maximum_bindings=dict(type="int"),
+)
+
 # What a virtual HA is on every member of it alike.
 _SHARED = dict(
     vrid=dict(type="int", required=True),
@@ -29,6 +38,7 @@ _SHARED = dict(
     home_link=dict(type="str", choices=["on_link", "routed"]),
     router_advertisements=dict(type="dict", options=_ROUTER_ADVERTISEMENTS),
     maximum_lifetime=dict(type="int"),
+    policy=dict(type="dict", options=_POLICY),
     sync_key=dict(type="str", no_log=False),  # the key's name
     accepted_sync_keys=dict(type="list", elements="str", no_log=False),  # names of keys
     insecure_sync=dict(type="bool"),
@@ -69,6 +79,7 @@ SYNC_KEY = dict(
 MOBILE_NODE_KEY = dict(
     spi=dict(type="int", required=True),
     home_addresses=dict(type="str", required=True),
+    identity=dict(type="str"),
     key=dict(type="str", required=True, no_log=True),
 )
 

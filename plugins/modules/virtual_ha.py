@@ -117,6 +117,38 @@ options:
       maximum_lifetime:
         description: The longest lifetime of a binding, in seconds.
         type: int
+      policy:
+        description:
+          - Who may register with the virtual HA, and how many. The same for every member.
+        type: dict
+        suboptions:
+          allow_home_addresses:
+            description: Home addresses, or prefixes of them, that may be bound. All when none is given.
+            type: list
+            elements: str
+          deny_home_addresses:
+            description: Those that may not. What is denied is denied, also when it is allowed.
+            type: list
+            elements: str
+          allow_identities:
+            description:
+              - Network access identifiers of mobile nodes that may register, such as V(mn1@example.net) or
+                V(*@example.net). All when none is given.
+              - Who a mobile node is, the C(identity) of its key says.
+            type: list
+            elements: str
+          deny_identities:
+            description: Those that may not. What is denied is denied, also when it is allowed.
+            type: list
+            elements: str
+          believe_claimed_identities:
+            description:
+              - Whether a mobile node whose key has no identity is who its Binding Update says. By default it is refused
+                where there are lists of identities.
+            type: bool
+          maximum_bindings:
+            description: How many bindings the virtual HA takes on.
+            type: int
       sync_key:
         description: The name of the key that authenticates the members to each other. The host sends with it.
         type: str

@@ -107,9 +107,12 @@ class HomeAgent:
 
     def __init__(self, keys: tuple[MobileNodeKey, ...] = KEYS, **changes: object) -> None:
         self.cache = BindingCache()
-        virtual_ha = replace(VIRTUAL_HA, **changes)
+        self.virtual_ha = virtual_ha = replace(VIRTUAL_HA, **changes)
         self.commons = Commons(NodeSettings("ha1", (virtual_ha,), keys, replay_window_us=WINDOW))
         self.registration = Registration(virtual_ha, self.commons, self.cache)
+
+    def reconfigure(self, **changes: object) -> None:
+        self.registration.reconfigure(replace(self.virtual_ha, **changes))
 
     def receive(self, octets: bytes, seconds: float = 0.0, source_mac: bytes | None = None) -> list:
         event = MobilityReceived(ipv6.decode(octets), WALL + round(seconds * SECOND), source_mac)

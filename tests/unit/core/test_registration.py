@@ -288,8 +288,8 @@ def test_a_care_of_address_in_a_routed_home_prefix_is_refused():
     refused(home_agent, update(care_of=packed("2001:db8:1::beef")), 174)
 
 
-def test_a_registration_without_home_address_option_is_dropped(home_agent):
-    dropped(home_agent, update(at_home=True, alternate=CARE_OF), "home_address_option")
+def test_a_registration_without_home_address_option_is_refused(home_agent):
+    refused(home_agent, update(at_home=True, alternate=CARE_OF), 128)
 
 
 def test_what_is_wrong_first_in_the_rfcs_order_is_what_is_answered(bound):

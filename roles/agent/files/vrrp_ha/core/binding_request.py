@@ -35,10 +35,13 @@ class DiscardedError(Exception):
 class RefusedError(Exception):
     """The Binding Update is answered with this status and changes nothing."""
 
-    def __init__(self, status: BindingStatus, sequence: int | None = None, timestamp: int | None = None) -> None:
+    def __init__(
+        self, status: BindingStatus, sequence: int | None = None, timestamp: int | None = None, reason: str = ""
+    ) -> None:
         self.status = status
         self.sequence = sequence  # None: the Binding Update's own
         self.timestamp = timestamp
+        self.reason = reason  # of the operator's policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,13 @@ class BindingRequest:
     source_mac: bytes | None
     authentication: mobility.Authentication | None
     timestamp: mobility.ReplayProtection | None
+
+    @property
+    def claims(self) -> tuple[bytes, ...]:
+        """The network access identifiers in it (RFC 4283 section 3.1): what the mobile node says that it is called."""
+        options = self.update.options
+        named = [option for option in options if isinstance(option, mobility.MobileNodeIdentifier)]
+        return tuple([option.identifier for option in named if option.subtype == mobility.NAI])
 
 
 def validate(event: MobilityReceived) -> BindingRequest:

@@ -16,6 +16,7 @@ from .authentication import KeyRing, ReplayGuard
 from .binding_cache import BindingCache
 from .settings import MobileNodeKey, NodeSettings
 from .types import Address, Instant
+from .update_limits import UpdateLimits
 
 Caches = Callable[[], Iterable[BindingCache]]
 Heard = dict[int, dict[Address, int]]  # VRID -> member -> number of its last synchronisation message
@@ -36,6 +37,9 @@ class Commons:
         self.caches = caches  # of every virtual HA of the agent, whoever is their Master
         self.heard: Heard = {} if heard is None else heard
         self._wall_offset_us = wall_offset_us
+        self.limits = UpdateLimits(node.limits)
+        self.maximum_bindings = node.limits.maximum_bindings
+        self._ipsec = node.ipsec
         self._given_keys: tuple[MobileNodeKey, ...] = ()
         self.reconfigure(node)
 
@@ -45,6 +49,17 @@ class Commons:
             self._given_keys = node.mobile_node_keys
             self.keys = KeyRing(node.mobile_node_keys)
         self.replay.window_us = node.replay_window_us
+        self.limits.reconfigure(node.limits)
+        self.maximum_bindings = node.limits.maximum_bindings
+        self._ipsec = node.ipsec
+
+    def bindings(self) -> int:
+        """How many there are in all."""
+        return sum(map(len, self.caches()))
+
+    def protected_identity(self, home_address: Address, home_agent: Address) -> str:
+        """Who a mobile node with a security association is; empty if that is not given."""
+        return next((a.identity for a in self._ipsec.between(home_address, home_agent) if a.identity), "")
 
     def is_bound(self, home_address: Address) -> bool:
         """Whether any virtual HA of this agent has a binding of it."""

@@ -20,6 +20,7 @@ class SecurityAssociation:
     inbound: Keys  # from the mobile node
     outbound: Keys
     home_agent: Address | None = None  # None: with whichever home agent of this node the mobile node speaks
+    identity: str = ""  # of the mobile node, a network access identifier
 
     @property
     def uses_gcm(self) -> bool:

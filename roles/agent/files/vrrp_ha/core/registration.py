@@ -20,6 +20,7 @@ from ..wire.mobility import BindingStatus
 from .authentication import corrected_timestamp
 from .binding_answer import acknowledge
 from .binding_cache import BindingCache
+from .binding_policy import BindingPolicy, Registrant
 from .binding_request import (
     BindingRequest,
     DiscardedError,
@@ -31,6 +32,7 @@ from .binding_request import (
 from .commons import Commons
 from .effects import InstallBindings, RemoveBindings, Report, SendFrame, SendPacket
 from .settings import HomeLink, MobileNodeKey, VirtualHaSettings
+from .token_bucket import Pace, TokenBucket
 from .types import (
     FLAG_ACKNOWLEDGE,
     FLAG_HOME_REGISTRATION,
@@ -42,6 +44,7 @@ from .types import (
     text,
 )
 
+_TOLD = Pace(1_000_000, 10)  # refusals by policy that become events
 _LIFETIME_UNIT_US = 4 * SECOND
 # K is cleared: what it promises (section 10.3.1, IKE moves with the mobile node) is not done here.
 _KEPT_FLAGS = FLAG_ACKNOWLEDGE | FLAG_HOME_REGISTRATION | FLAG_LINK_LOCAL
@@ -56,11 +59,13 @@ class Registration:
     def __init__(self, virtual_ha: VirtualHaSettings, commons: Commons, cache: BindingCache) -> None:
         self._commons = commons
         self._cache = cache
+        self._told = TokenBucket(_TOLD, Instant(0))
         self.reconfigure(virtual_ha)
 
     def reconfigure(self, virtual_ha: VirtualHaSettings) -> None:
         """Use these settings from now on."""
         self._virtual_ha = virtual_ha
+        self._policy = BindingPolicy(virtual_ha.policy)
         self._host_bits = 128 - virtual_ha.prefix_length
         self._prefix = int.from_bytes(virtual_ha.prefix, "big") >> self._host_bits
 
@@ -75,8 +80,7 @@ class Registration:
         key: MobileNodeKey | None = None
         try:
             key = self._security_association(request)
-            if key is not None:
-                self._authenticate(request, key, now)
+            self._identify(request, key, now)
             self._check_sequence(request)
             self._check_registration_type(request)
             if _is_deregistration(request):
@@ -92,6 +96,7 @@ class Registration:
                     self._virtual_ha.vrid, request, key, refused.status, 0, refused.sequence, refused.timestamp
                 ),
                 Report("debug", f"refused.{refused.status.name.lower()}", fields=fields),
+                *self._tell(refused, fields, now),
             ]
 
     # --- is it the mobile node? ----------------------------------------------------------------------------
@@ -108,6 +113,19 @@ class Registration:
         if key is None:
             raise DiscardedError("unknown_spi")
         return key
+
+    def _identify(self, request: BindingRequest, key: MobileNodeKey | None, now: Instant) -> None:
+        """Within the limits: those of what is not proved first, then the one of what is."""
+        limits = self._commons.limits
+        home_address = request.home_address
+        if key is not None:
+            binding = self._cache.get(home_address)
+            is_known = binding is not None or key.prefix_length == 128
+            care_of_address = binding.care_of_address if binding else None
+            charge = limits.charge(home_address, request.packet.source, is_known, care_of_address, now)
+            self._authenticate(request, key, now)
+            limits.give_back(charge)
+        limits.authentic(home_address, now)
 
     def _authenticate(self, request: BindingRequest, key: MobileNodeKey, now: Instant) -> None:
         """RFC 4285 sections 5.1.1 and 6."""
@@ -161,12 +179,13 @@ class Registration:
         """RFC 6275 section 10.3.1."""
         if not self._is_on_home_link(request.home_address):
             raise RefusedError(BindingStatus.NOT_HOME_SUBNET)
+        self._check_policy(request, key)
         if self._is_home_agents(request.home_address):
             raise RefusedError(BindingStatus.DUPLICATE_ADDRESS)
         if self._would_loop(request.care_of_address):
             raise RefusedError(BindingStatus.INVALID_CARE_OF_ADDRESS)
         if request.packet.home_address is None:
-            raise DiscardedError("home_address_option")  # MUST be present; no status says so
+            raise RefusedError(BindingStatus.REASON_UNSPECIFIED)  # the Home Address option MUST be there
         before = self._cache.get(request.home_address)
         update = request.update
         granted = min(update.lifetime_us, self._virtual_ha.maximum_lifetime_us)
@@ -184,6 +203,30 @@ class Registration:
             acknowledge(self._virtual_ha.vrid, request, key, BindingStatus.ACCEPTED, granted),
             _registered(binding, before, granted),
         ]
+
+    def _check_policy(self, request: BindingRequest, key: MobileNodeKey | None) -> None:
+        """Section 10.3.1, third test: for any other reason, and with the status that says so."""
+        commons, home_address = self._commons, request.home_address
+        if request.packet.protected:
+            identity = commons.protected_identity(home_address, request.packet.destination)
+        else:
+            identity = key.identity if key else ""
+        is_new = home_address not in self._cache
+        in_all = commons.bindings() if is_new else 0
+        registrant = Registrant(home_address, identity, request.claims, is_new, len(self._cache), in_all)
+        refusal = self._policy.refusal(registrant, commons.maximum_bindings)
+        if refusal:
+            raise RefusedError(refusal.status, reason=refusal.reason)
+
+    def _tell(self, refused: RefusedError, fields: dict[str, object], now: Instant) -> list[Report]:
+        """What the operator's policy refuses is counted by its reason; some of it the operator is told."""
+        if not refused.reason:
+            return []
+        reports = [Report("debug", f"policy.{refused.reason}")]
+        if self._told.take(now):
+            level = "warning" if refused.status is BindingStatus.INSUFFICIENT_RESOURCES else "info"
+            reports.append(Report(level, "registration_refused", fields=fields | {"reason": refused.reason}))
+        return reports
 
     def _deregister(self, request: BindingRequest, key: MobileNodeKey | None) -> list[Effect]:
         """RFC 6275 section 10.3.2; a care-of address that is the home address asks for it, too (RFC 3775)."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from .ipsec_settings import IpsecSettings
+from .policy_settings import LimitSettings, PolicySettings
 from .token_bucket import Pace
 from .tunnel_settings import TunnelSettings
 from .types import CENTISECOND, SECOND, Address
@@ -40,6 +41,7 @@ class MobileNodeKey:
     key: bytes = field(repr=False)
     prefix: Address
     prefix_length: int  # 128: one mobile node
+    identity: str = ""  # who has it, a network access identifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,9 @@ class RecoverySettings:
     hook: str = ""  # a program for mobile nodes that no key is held of
 
 
+_DEFAULT_POLICY = PolicySettings()
+
+
 @dataclass(frozen=True, slots=True)
 class VirtualHaSettings:
     """One virtual router of one link (RFC 9568 section 6.1 and draft section 4.1)."""
@@ -117,6 +122,7 @@ class VirtualHaSettings:
     accepted_sync_keys: tuple[SyncKey, ...] = ()  # what others may use besides, while keys are changed
     insecure_bindings: bool = False
     maximum_lifetime_us: int = 262_140 * SECOND
+    policy: PolicySettings = _DEFAULT_POLICY
 
     @property
     def is_owner(self) -> bool:
@@ -140,6 +146,7 @@ class VirtualHaSettings:
 
 
 _NO_IPSEC = IpsecSettings()
+_DEFAULT_LIMITS = LimitSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +159,7 @@ class NodeSettings:
     sync: SyncSettings = SyncSettings()
     drained_priority: int = 1
     recovery: RecoverySettings = RecoverySettings()
+    limits: LimitSettings = _DEFAULT_LIMITS
     ipsec: IpsecSettings = _NO_IPSEC
     tunnel: TunnelSettings = field(default_factory=TunnelSettings)
     replay_window_us: int = 7 * SECOND  # RFC 4285 section 6: allowed clock skew of the timestamp option

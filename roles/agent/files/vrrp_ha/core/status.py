@@ -36,6 +36,7 @@ def describe(virtual_ha: VirtualHa, host: str, now: Instant) -> dict[str, object
         "advertisement_interval": settings.interval_us // CENTISECOND,
         "members": [{"name": member.name, "priority": member.priority} for member in settings.members],
         "bindings": len(virtual_ha.cache),
+        "maximum_bindings": settings.policy.maximum_bindings,
         "digest": f"{virtual_ha.cache.digest:016x}",
         "synced": virtual_ha.synced,
         "recoveries": virtual_ha.signalling.recovery.counts(),

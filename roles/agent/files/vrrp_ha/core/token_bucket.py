@@ -42,6 +42,10 @@ class TokenBucket:
         self._level -= self._TOKEN
         return True
 
+    def give_back(self) -> None:
+        """One that was taken was not needed."""
+        self._level = min(self.pace.full, self._level + self._TOKEN)
+
     def next_token(self, now: Instant) -> Instant:
         """When there is a token, if nobody takes one before."""
         self._fill(now)
@@ -70,14 +74,18 @@ class TokenBuckets:
     def __len__(self) -> int:
         return len(self._buckets)
 
-    def take(self, name: bytes, now: Instant) -> bool:
-        """Take a token of that name's bucket if there is one."""
+    def find(self, name: bytes, now: Instant) -> TokenBucket:
+        """That name's bucket, a full one if it was not used for long."""
         bucket = self._buckets.pop(name, None)
         if bucket is None:
             bucket = TokenBucket(self._pace, now)
             self._forget(now)
         self._buckets[name] = bucket  # last in the order of use
-        return bucket.take(now)
+        return bucket
+
+    def take(self, name: bytes, now: Instant) -> bool:
+        """Take a token of that name's bucket if there is one."""
+        return self.find(name, now).take(now)
 
     def _forget(self, now: Instant) -> None:
         while self._buckets:

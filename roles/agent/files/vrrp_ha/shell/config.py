@@ -24,7 +24,7 @@ from ..core.settings import (
     VirtualHaSettings,
 )
 from ..core.types import CENTISECOND, SECOND
-from . import ipsec_config, recovery_config, sync_key_config, tunnel_config
+from . import ipsec_config, policy_config, recovery_config, sync_key_config, tunnel_config
 from .fields import Fields, Problem, parse_json, suggestion
 from .keys import Keys, load_keys
 
@@ -84,6 +84,7 @@ def load(path: str, keys_path: str | None = None) -> Configuration:
     sync = _sync(fields.section("sync"))
     recovery = recovery_config.read(fields.section("recovery"))
     tunnel = tunnel_config.read(fields.section("tunnel"))
+    limits = policy_config.read_limits(fields.section("limits"))
     keys_file = keys_path or shell.keys_file
     keys, keys_data = load_keys(keys_file, problems) if keys_file else (Keys(), b"")
     ipsec = ipsec_config.read(fields.section("ipsec"), keys.ipsec)
@@ -94,7 +95,14 @@ def load(path: str, keys_path: str | None = None) -> Configuration:
     if problems:
         raise ConfigurationError(problems)
     node = NodeSettings(
-        host, tuple(virtual_has), keys.mobile_node_keys, sync, recovery=recovery, tunnel=tunnel, ipsec=ipsec
+        host,
+        tuple(virtual_has),
+        keys.mobile_node_keys,
+        sync,
+        recovery=recovery,
+        limits=limits,
+        tunnel=tunnel,
+        ipsec=ipsec,
     )
     return Configuration(
         path, node, shell, tuple(keys.sync_keys.values()), _digest(data), _digest(keys_data), tuple(_warnings(node))
@@ -199,6 +207,7 @@ def _virtual_ha(fields: Fields, host: str, keys: Keys, keys_file: str | None) ->
         router_advertisements=_router_advertisements(fields, mipv6_ha_mode, prefix),
         maximum_lifetime_us=fields.integer("maximum_lifetime", 4, 262_140, 262_140) * SECOND,
         members=_members(fields, host, priority, link_local),
+        policy=policy_config.read_policy(fields.section("policy"), prefix),
         sync_key=sync_key,
         accepted_sync_keys=accepted_sync_keys,
         insecure_bindings=fields.boolean("insecure_bindings", False),
@@ -353,6 +362,7 @@ def _warnings(node: NodeSettings) -> Iterable[str]:
         if not (node.mobile_node_keys or node.ipsec.associations or virtual_ha.insecure_bindings):
             nothing = f"there are neither mobile_node_keys nor {ipsec_config.SECTION}"
             yield f"vrid {virtual_ha.vrid}: {nothing}: no mobile node can register"
+        yield from policy_config.warnings(virtual_ha, node)
     yield from ipsec_config.warnings(node.ipsec)
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from ..core.settings import Member, RouterAdvertisementSettings, SyncSettings, VirtualHaSettings
 from ..core.types import CENTISECOND, SECOND, text
-from . import ipsec_config, recovery_config, tunnel_config
+from . import ipsec_config, policy_config, recovery_config, tunnel_config
 from .config import FORMAT, Configuration
 
 MASK = "********"
@@ -28,11 +28,17 @@ def effective(configuration: Configuration) -> dict[str, object]:
         "recovery": recovery_config.plain(node.recovery),
         "ipsec": ipsec_config.plain(node.ipsec),
         "tunnel": tunnel_config.plain(node.tunnel),
+        "limits": policy_config.plain_limits(node.limits),
         "virtual_has": [_virtual_ha(virtual_ha) for virtual_ha in node.virtual_has],
         "keys": {
             "sync_keys": [{"name": k.name, "key_id": k.key_id, "key": MASK} for k in configuration.sync_keys],
             "mobile_node_keys": [
-                {"spi": k.spi, "key": MASK, "home_addresses": f"{text(k.prefix)}/{k.prefix_length}"}
+                {
+                    "spi": k.spi,
+                    "key": MASK,
+                    "home_addresses": f"{text(k.prefix)}/{k.prefix_length}",
+                    "identity": k.identity or None,
+                }
                 for k in node.mobile_node_keys
             ],
             ipsec_config.SECTION: ipsec_config.plain_associations(node.ipsec.associations),
@@ -70,6 +76,7 @@ def _virtual_ha(settings: VirtualHaSettings) -> dict[str, object]:
         "home_link": settings.home_link.value,
         "router_advertisements": _router_advertisements(settings.router_advertisements),
         "maximum_lifetime": settings.maximum_lifetime_us // SECOND,
+        "policy": policy_config.plain_policy(settings.policy),
         "members": [_member(member) for member in settings.members],
         "sync_key": settings.sync_key.name if settings.sync_key else None,
         "accepted_sync_keys": [key.name for key in settings.accepted_sync_keys],

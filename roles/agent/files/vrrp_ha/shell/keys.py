@@ -16,6 +16,7 @@ from ..core.ipsec_settings import SecurityAssociation
 from ..core.settings import MobileNodeKey, SyncKey
 from . import ipsec_config
 from .fields import Fields, Problem, parse_json
+from .policy_config import read_identity
 
 FORMAT = 1
 LEAST_KEY = 16  # octets
@@ -84,6 +85,7 @@ def _mobile_node_keys(fields: Fields) -> tuple[MobileNodeKey, ...]:
         spi = entry.integer("spi", LEAST_SPI, 2**32 - 1)
         key = entry.octets("key", LEAST_KEY)
         network = entry.network("home_addresses", strict=False)
+        owner = read_identity(entry)
         entry.close()
         if network is None:
             continue
@@ -93,5 +95,5 @@ def _mobile_node_keys(fields: Fields) -> tuple[MobileNodeKey, ...]:
             message = f"{network} with SPI {spi} is already in {seen[identity]}"
             entry.problem("home_addresses", message, "Keep one of the two.")
         seen[identity] = entry.path
-        result.append(MobileNodeKey(spi, key, prefix, network.prefixlen))
+        result.append(MobileNodeKey(spi, key, prefix, network.prefixlen, owner))
     return tuple(result)

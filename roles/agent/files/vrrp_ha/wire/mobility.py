@@ -34,6 +34,7 @@ FIXED_LENGTH = 8  # what Header Len does not count
 
 MN_HA = 1  # subtype of the authentication option: keyed between mobile node and home agent
 MN_AAA = 2
+NAI = 1  # subtype of the mobile node identifier option
 AUTHENTICATOR_LENGTH = 12
 
 

@@ -93,6 +93,7 @@ IPSEC_SECURITY_ASSOCIATION = dict(
     spi_out=dict(type="int", required=True),
     encryption_key_out=dict(type="str", required=True, no_log=True),
     authentication_key_out=dict(type="str", no_log=True),
+    identity=dict(type="str"),
 )
 
 AGENT = dict(

@@ -251,6 +251,9 @@ options:
       authentication_key_out:
         description: As O(ipsec_security_associations[].authentication_key_in), and another key.
         type: str
+      identity:
+        description: The network access identifier of the mobile node, for lists of identities.
+        type: str
   sender_id:
     description:
       - A number from 1 to 255 that no other host with the same security associations has or ever had. Needed for

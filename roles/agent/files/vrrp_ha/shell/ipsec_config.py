@@ -15,6 +15,7 @@ from ..core.types import text
 from ..wire import esp
 from ..wire.esp import Algorithm
 from .fields import Fields
+from .policy_config import read_identity
 
 SECTION = "ipsec_security_associations"
 LEAST_SPI = 256  # RFC 4303 section 2.1: 1 to 255 are reserved, 0 is never sent
@@ -58,9 +59,12 @@ def _association(fields: Fields) -> SecurityAssociation | None:
     if inbound.authentication and inbound.authentication == outbound.authentication:
         remedy = "Use a key of its own for each direction."
         fields.problem("authentication_key_out", "is the authentication_key_in, too", remedy)
+    identity = read_identity(fields)
     if home_address is None:
         return None
-    return SecurityAssociation(home_address.packed, inbound, outbound, home_agent.packed if home_agent else None)
+    return SecurityAssociation(
+        home_address.packed, inbound, outbound, home_agent.packed if home_agent else None, identity
+    )
 
 
 def _is_usable(address: IPv6Address) -> bool:
@@ -154,6 +158,7 @@ def _plain(association: SecurityAssociation) -> dict[str, object]:
         "home_address": text(association.home_address),
         "home_agent": text(association.home_agent) if association.home_agent else None,
         "algorithm": association.inbound.algorithm.value,
+        "identity": association.identity or None,
     }
     for direction, keys in (("in", association.inbound), ("out", association.outbound)):
         result[f"spi_{direction}"] = keys.spi

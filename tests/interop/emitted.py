@@ -11,14 +11,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from scapy.layers.inet6 import ICMPv6ND_NS, ICMPv6ND_RS, ICMPv6NDOptSrcLLAddr, IPv6, MIP6OptMNID
+from scapy.layers.inet import UDP
+from scapy.layers.inet6 import (
+    ICMPv6DestUnreach,
+    ICMPv6ND_NS,
+    ICMPv6ND_RS,
+    ICMPv6NDOptSrcLLAddr,
+    ICMPv6PacketTooBig,
+    IPv6,
+    MIP6OptMNID,
+)
 
+from tests.unit.core import protecting
 from tests.unit.core.nodes import UP, Story, master, of, virtual_ha
 from tests.unit.core.recovering import ELSEWHERE, LOST_SPI, OWN_VHA, acting_master
 from tests.unit.core.registering import CARE_OF, HOME, text, update
 from vrrp_ha.core.effects import SendFrame, SendPacket
 from vrrp_ha.core.events import Reconfigured, StopRequested
-from vrrp_ha.wire import bc_sync
+from vrrp_ha.wire import bc_sync, esp, ipv6, mobility
 
 LINK_LOCAL = "fe80::5eff:fe00:233"
 VIRTUAL_MAC = "00:00:5e:00:02:33"
@@ -32,6 +42,7 @@ class Emitted:
     name: str
     packet: bytes
     meant: dict[str, Any]
+    keys: esp.Keys | None = None  # of one in ESP
 
 
 def packets(effects: list) -> list[bytes]:
@@ -58,7 +69,8 @@ def upper_layer(packet: bytes) -> tuple[bytes, int]:
 
 
 def everything() -> list[Emitted]:
-    return [*_vrrp(), *_synchronisation(), *_acknowledgements(), *_home_agent_switch(), *_neighbours(), *_routers()]
+    made = (_vrrp, _synchronisation, _acknowledgements, _home_agent_switch, _neighbours, _routers, _errors, _protected)
+    return [emitted for makes in made for emitted in makes()]
 
 
 def _vrrp() -> Iterator[Emitted]:
@@ -150,3 +162,34 @@ def _routers() -> Iterator[Emitted]:
     effects = story.receives(asked, 5.0) + story.runs_until(9.0)
     meant |= {"source_link_layer_address": VIRTUAL_MAC, "router_lifetime_s": 0, "current_hop_limit": 64}
     yield Emitted("Router Advertisement", one(effects, 58, 134), meant)
+
+
+def _errors() -> Iterator[Emitted]:
+    meant = {"source": "2001:db8:1::1", "checksum": "good"}
+    story = master()
+    wrong = ipv6.decode(update(key=None, seconds=1.0))
+    wrong = ipv6.with_checksum(replace(wrong, payload=b"\x3a" + wrong.payload[1:]), mobility.CHECKSUM_OFFSET)
+    problem = one(story.receives(ipv6.encode(wrong), 1.0), 58, 4)
+    pointer = {"destination": text(CARE_OF), "icmp_type": 4, "code": 0, "pointer": 64}
+    yield Emitted("Parameter Problem about a Mobility Header", problem, meant | pointer)
+    story.receives(update(seconds=1.1), 1.1)
+    inner = IPv6(src="2001:db8:9::5", dst=text(HOME)) / UDP(sport=7, dport=7) / bytes(1400)
+    tunnelled = bytes(IPv6(src="2001:db8:1::1", dst=text(CARE_OF)) / inner)
+    told = {"destination": "2001:db8:9::5"}
+    for name, error, facts in (
+        ("Packet Too Big", ICMPv6PacketTooBig(mtu=1400), {"icmp_type": 2, "code": 0, "mtu": 1360}),
+        ("Destination Unreachable", ICMPv6DestUnreach(code=0), {"icmp_type": 1, "code": 3}),
+    ):
+        heard = bytes(IPv6(src="2001:db8:7::1", dst="2001:db8:1::1") / error / tunnelled[:1200])
+        relayed = one(story.receives(heard, 1.2), 58, facts["icmp_type"])
+        yield Emitted(f"{name} of a tunnel", relayed, meant | told | facts)
+
+
+def _protected() -> Iterator[Emitted]:
+    for algorithm in protecting.CBC, protecting.GCM:
+        given = protecting.association(algorithm=algorithm)
+        story = protecting.give(master(), given)
+        (effect,) = of(story.receives(protecting.update(given), 1.0), SendPacket)
+        meant = {"source": "2001:db8:1::1", "destination": text(CARE_OF), "routing_home_address": text(HOME)}
+        name = f"Binding Acknowledgement in ESP, {algorithm.value}"
+        yield Emitted(name, effect.packet, meant | {"esp_spi": protecting.SPI_OUT}, given.outbound)

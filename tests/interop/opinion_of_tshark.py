@@ -32,19 +32,34 @@ _FIELDS = [
         "icmpv6.opt.prefix.preferred_lifetime icmpv6.opt.home_agent_preference icmpv6.opt.home_agent_lifetime",
         "icmpv6.opt.advertisement_interval icmpv6.opt.mtu",
         "vrrp.version vrrp.type vrrp.virt_rtr_id vrrp.prio vrrp.addr_count vrrp.short_adver_int vrrp.ipv6_addr",
-        "vrrp.checksum.status esp.spi esp.sequence _ws.malformed",
+        "vrrp.checksum.status esp.spi esp.sequence esp.icv_bad _ws.malformed",
     )
     for name in names.split()
 ]
 
 
-def by_tshark(path: Path) -> list[Facts]:
+ESP_NAMES = {
+    "aes-cbc-hmac-sha-256-128": ("AES-CBC [RFC3602]", "HMAC-SHA-256-128 [RFC4868]"),
+    "aes-gcm-16": ("AES-GCM with 16 octet ICV [RFC4106]", "NULL"),
+}
+
+
+def by_tshark(path: Path, *preferences: str) -> list[Facts]:
     """One run for a whole capture."""
-    command = ["tshark", "-r", str(path), "-T", "fields", "-E", "occurrence=a", "-E", f"aggregator={_SEPARATOR}"]
+    command = ["tshark", *(word for preference in preferences for word in ("-o", preference))]
+    command += ["-r", str(path), "-T", "fields", "-E", "occurrence=a", "-E", f"aggregator={_SEPARATOR}"]
     for field in _FIELDS:
         command += ["-e", field]
     ended = subprocess.run(command, capture_output=True, text=True, check=True)
     return [_of_fields(line.split("\t")) for line in ended.stdout.rstrip("\n").split("\n")]
+
+
+def opening(spi: int, algorithm: str, encryption: bytes, authentication: bytes) -> list[str]:
+    """Preferences with which tshark decrypts what has this SPI, and checks its ICV."""
+    cipher, check = ESP_NAMES[algorithm]
+    hexadecimal = f"0x{authentication.hex()}" if authentication else ""
+    association = f'uat:esp_sa:"IPv6","*","*","{spi:#010x}","{cipher}","0x{encryption.hex()}","{check}","{hexadecimal}"'
+    return ["esp.enable_encryption_decode:TRUE", "esp.enable_authentication_check:TRUE", association]
 
 
 class _Fields:
@@ -85,10 +100,12 @@ def _of_fields(values: list[str]) -> Facts:
     found.put(facts, "routing_home_address", "ipv6.routing.mipv6.home_address")
     found.put(facts, "esp_spi", "esp.spi", _number)
     found.put(facts, "esp_sequence", "esp.sequence", _number)
-    if found.all("mip6.mhtype"):
-        _mobility_fields(found, facts)
-    elif found.all("icmpv6.type"):
+    if found.all("esp.icv_bad") == ["1"]:
+        facts["icv"] = "bad"
+    if found.all("icmpv6.type"):  # an error quotes other headers
         _icmpv6_fields(found, facts)
+    elif found.all("mip6.mhtype"):
+        _mobility_fields(found, facts)
     elif found.all("vrrp.type"):
         _vrrp_fields(found, facts)
     elif len(found.all("ipv6.src")) > 1:
@@ -127,6 +144,8 @@ def _icmpv6_fields(found: _Fields, facts: Facts) -> None:
     if facts["icmp_type"] < 128:
         found.put(facts, "mtu", "icmpv6.mtu", _number)
         found.put(facts, "pointer", "icmpv6.pointer", _number)
+        facts.pop("home_address", None)  # of the packet that is quoted
+        facts.pop("routing_home_address", None)
         return
     found.put(facts, "identifier", "icmpv6.mip6.identifier", _number)
     if facts["icmp_type"] == 145:

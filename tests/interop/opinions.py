@@ -42,7 +42,7 @@ DEFECTS: dict[str, list[tuple[Callable[[Facts], bool], tuple[str, ...], str]]] =
     "Scapy": [
         (
             lambda facts: facts.get("mh_type") == HOME_AGENT_SWITCH,
-            ("home_agents", "spi", "subtype", "authenticator", "mn_id", "mn_id_subtype"),
+            ("home_agents", "spi", "subtype", "authenticator", "mn_id", "mn_id_subtype", "timestamp"),
             "MH Type 12 is not known",
         ),
         (lambda facts: facts.get("vrrp_type", 1) != 1, ("bindings", "digest", "count"), "unassigned types of VRRP"),

@@ -16,7 +16,7 @@ import pytest
 
 from tests.interop.emitted import Emitted, everything
 from tests.interop.opinion_of_scapy import by_scapy
-from tests.interop.opinion_of_tshark import by_tshark
+from tests.interop.opinion_of_tshark import by_tshark, opening
 from tests.interop.opinions import Facts, by_vrrp_ha, capture, disagreements
 from tests.unit.wire.packets import VECTORS
 
@@ -59,6 +59,20 @@ def test_message_of_a_node_is_read_alike(opinions, emitted: Emitted, reader: str
 def test_message_of_a_node_says_what_it_is_meant_to(opinions, emitted: Emitted) -> None:
     facts = opinions["vrrp-ha"][emitted.packet]
     assert {name: facts.get(name) for name in emitted.meant} == emitted.meant
+
+
+@pytest.mark.parametrize("emitted", [e for e in EMITTED.values() if e.keys], ids=lambda emitted: emitted.name)
+def test_message_in_esp_is_opened_and_read_by_tshark(tmp_path, emitted: Emitted) -> None:
+    """Scapy opens them in tests/unit/wire/test_esp.py and tests/unit/core/test_ipsec.py."""
+    keys = emitted.keys
+    preferences = opening(keys.spi, keys.algorithm.value, keys.encryption, keys.authentication)
+    (facts,) = by_tshark(capture(tmp_path / "esp.pcap", [emitted.packet]), *preferences)
+    inside = {"mh_type": 6, "status": 0, "sequence": 1, "lifetime_s": 600, "key_management": False}
+    assert {name: facts.get(name) for name in inside} == inside
+    assert "icv" not in facts
+    changed = emitted.packet[:-1] + bytes((emitted.packet[-1] ^ 1,))
+    (facts,) = by_tshark(capture(tmp_path / "changed.pcap", [changed]), *preferences)
+    assert facts["icv"] == "bad"
 
 
 def test_a_packet_that_is_not_as_it_should_be_is_noticed_by_both(tmp_path) -> None:

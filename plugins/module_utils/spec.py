@@ -36,6 +36,7 @@ _SHARED = dict(
     accept_mode=dict(type="bool"),
     mipv6_ha_mode=dict(type="bool"),
     home_link=dict(type="str", choices=["on_link", "routed"]),
+    duplicate_address_detection=dict(type="bool"),
     router_advertisements=dict(type="dict", options=_ROUTER_ADVERTISEMENTS),
     maximum_lifetime=dict(type="int"),
     policy=dict(type="dict", options=_POLICY),

@@ -88,6 +88,11 @@ options:
         description: Whether the home prefix is on the link (neighbours are answered) or routed to the virtual HA.
         type: str
         choices: [on_link, routed]
+      duplicate_address_detection:
+        description:
+          - Whether the home link is asked for a second if a neighbour has a home address, before it is bound for the
+            first time. The agent does by default. Nothing is asked where the home prefix is V(routed).
+        type: bool
       router_advertisements:
         description:
           - What the Master sends as a router on the home link. The same for every member.

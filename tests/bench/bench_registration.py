@@ -50,6 +50,7 @@ def main() -> int:
         addresses=(VHA,),
         prefix=packed("2001:db8:1::"),
         prefix_length=64,
+        duplicate_address_detection=False,
     )
     homes = [(FIRST + number).to_bytes(16, "big") for number in range(count)]
     keys = tuple(MobileNodeKey(SPI, KEY, home, 128) for home in homes)

@@ -39,6 +39,7 @@ def virtual_ha(priority: int, **changes: object) -> dict[str, object]:
         "priority": priority,
         "advertisement_interval": 10,
         "sync_key": "fleet",
+        "duplicate_address_detection": False,
         **changes,
     }
 

@@ -129,6 +129,7 @@ def virtual_ha(vrid: int = 51, **changes: Any) -> dict[str, Any]:
         "prefix": PREFIX,
         "advertisement_interval": 10,
         "sync_key": "fleet",
+        "duplicate_address_detection": False,  # answers come at once; test_home_link_duties.py is about the other way
         **changes,
     }
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from vrrp_ha.core.authentication import ntp_timestamp
 from vrrp_ha.core.settings import VirtualHaSettings
-from vrrp_ha.core.types import FLAG_ACKNOWLEDGE, FLAG_HOME_REGISTRATION, SECOND, Address
+from vrrp_ha.core.types import FLAG_ACKNOWLEDGE, FLAG_HOME_REGISTRATION, MILLISECOND, SECOND, Address
 from vrrp_ha.wire import ipv6, mobility
 from vrrp_ha.wire.mobility import BindingStatus
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SPI = 256
 KEY = b"every mobile node's key"
 FIRST_RETRY_US = 1 * SECOND  # RFC 6275 section 12: INITIAL_BINDACK_TIMEOUT
+FIRST_REGISTRATION_RETRY_US = 1500 * MILLISECOND  # InitialBindackTimeoutFirstReg: the home agent tests the address
 LAST_RETRY_US = 32 * SECOND
 HOP_LIMIT = 64
 
@@ -114,7 +115,7 @@ class MobileNode:
         self._attempt += 1
         self._sequence = (self._sequence + 1) & 0xFFFF
         self._pending = (self._sequence, registers)
-        self._send(self._attempt, FIRST_RETRY_US)
+        self._send(self._attempt, FIRST_RETRY_US if self.acknowledged else FIRST_REGISTRATION_RETRY_US)
 
     def _send(self, attempt: int, retry: int) -> None:
         if attempt != self._attempt or self._pending is None:

@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vrrp_ha.core.effects import SendFrame
+from vrrp_ha.core.types import ALL_NODES, Address
+from vrrp_ha.wire import icmpv6, ipv6
 
 if TYPE_CHECKING:
     from tests.sim.host import Host
     from tests.sim.world import World
 
 ROUTER_GROUP = 0
+NEIGHBOURS_MAC = bytes.fromhex("02000000bad0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,12 @@ class Segment:
         self.groups: dict[Host, int] = {}
         self.ports: dict[int, Host] = {}  # where the router's side of the switch has learnt a VRID's virtual MAC
         self._busy: dict[object, int] = {}  # until when each line is, since frames do not overtake each other
+        self.neighbours: set[Address] = set()  # addresses of nodes on the link that are neither hosts nor mobile
         self.drops: Callable[[Host, Host, bytes], bool] | None = None  # sender, receiver, packet
+
+    def add_neighbour(self, address: Address) -> None:
+        """From now on somebody on the router's side of the switch has this address, and defends it."""
+        self.neighbours.add(address)
 
     def partition(self, *groups: list[Host]) -> None:
         """The first group is the router's; a host that is in none is alone."""
@@ -71,12 +79,26 @@ class Segment:
         if frame.virtual_mac and self.reaches_router(sender):
             self.ports[frame.vrid] = sender
             self.world.checks.service_changed()
+            self._answer_of_a_neighbour(frame.packet)
         for receiver in self.world.hosts:
             if receiver is not sender and self.connected(sender, receiver):
-                self._deliver(sender, receiver, frame.packet)
+                self._deliver(sender, receiver, frame)
 
-    def _deliver(self, sender: Host, receiver: Host, packet: bytes) -> None:
-        rng, link = self.world.rng, self.link
+    def _answer_of_a_neighbour(self, octets: bytes) -> None:
+        packet = ipv6.decode(octets)
+        message = icmpv6.decode(packet.payload) if packet.next_header == ipv6.ICMPV6 else None
+        if not isinstance(message, icmpv6.NeighbourSolicitation) or message.target not in self.neighbours:
+            return
+        answer = icmpv6.NeighbourAdvertisement(message.target, options=(icmpv6.target_link_layer(NEIGHBOURS_MAC),))
+        whole = ipv6.Packet(message.target, ALL_NODES, icmpv6.ND_HOP_LIMIT, ipv6.ICMPV6, icmpv6.encode(answer))
+        said = ipv6.encode(ipv6.with_checksum(whole, icmpv6.CHECKSUM_OFFSET))
+        for host in self.world.hosts:
+            if self.reaches_router(host):
+                self.world.after(self._latency(), lambda host=host: host.receive(NEIGHBOURS_MAC, said))  # type: ignore[misc]
+
+    def _deliver(self, sender: Host, receiver: Host, frame: SendFrame) -> None:
+        rng, link, packet = self.world.rng, self.link, frame.packet
+        mac = bytes((0, 0, 0x5E, 0, 2, frame.vrid)) if frame.virtual_mac else sender.mac
         if link.loss and rng.random() < link.loss:
             return
         if self.drops and self.drops(sender, receiver, packet):
@@ -86,7 +108,7 @@ class Segment:
             arrival = self._arrival((sender, receiver))
             if link.reordering and rng.random() < link.reordering:
                 arrival += rng.randint(*link.reordered_us)
-            self.world.at(arrival, lambda: receiver.receive(sender.mac, packet))
+            self.world.at(arrival, lambda: receiver.receive(mac, packet))
 
     def to_virtual_ha(self, vrid: int, packet: bytes) -> None:
         """From the router to whoever the switch believes to have the virtual MAC."""

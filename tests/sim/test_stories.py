@@ -8,6 +8,7 @@ import pytest
 
 from tests.sim.host import Host
 from tests.sim.segment import Link
+from tests.sim.trouble import UPDATE_TYPE
 from tests.sim.world import FIRST_VRID, World
 from vrrp_ha.core.settings import SyncSettings
 from vrrp_ha.core.types import MILLISECOND, SECOND
@@ -179,7 +180,7 @@ def test_backup_that_missed_updates_repairs_itself_within_two_digest_intervals(s
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_lossy_link_keeps_every_cache_the_same(seed: int):
-    world = fleet(seed, link=LOSSY, access_loss=0.05, interval_us=1 * SECOND, nodes=30, settle=30)
+    world = fleet(seed, link=LOSSY, access_loss=0.05, interval_us=1 * SECOND, nodes=30, settle=45)
     for _ in range(5):
         for node in world.mobile_nodes:
             node.move()
@@ -197,6 +198,56 @@ def test_owner_returns_over_a_lossy_link_with_500_bindings(seed: int):
     world.time_until(lambda: is_master(a), at_most=20)
     world.run(15)
     world.checks.quiet()
+
+
+# --- first registrations ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_master_that_dies_while_addresses_are_tested_leaves_nobody_unregistered(seed: int):
+    world = fleet(seed, nodes=5)
+    newcomers = world.add_mobile_nodes(20)
+    for node in newcomers:
+        world.after(world.rng.randint(0, SECOND), node.register)
+    world.run(0.9 + 0.2 * world.rng.random())
+    assert world.host("a").about(FIRST_VRID)["tentative"]
+    world.host("a").power_off()
+    world.time_until(lambda: all(node.acknowledged for node in newcomers), at_most=20)
+    assert has_everything(world.host("b"))
+    world.run(1)
+    assert has_everything(world.host("c"))
+    assert world.host("b").about(FIRST_VRID)["tentative"] == 0
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_address_of_a_neighbour_is_bound_nowhere(seed: int):
+    world = fleet(seed)
+    (node,) = world.add_mobile_nodes(1)
+    world.segment.add_neighbour(node.home)
+    node.register()
+    world.run(20)
+    assert node.acknowledged is None
+    assert set(node.refused) == {134}, node.refused
+    assert not [host for host in world.hosts if host.holds(FIRST_VRID, node.home)]
+    assert world.host("a").reports["duplicate_address"] >= 1
+    world.segment.neighbours.clear()
+    node.register()
+    world.run(5)
+    assert has_everything(world.host("c"))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_two_virtual_has_that_stand_in_for_the_same_mobile_node_are_no_duplicates(seed: int):
+    """It registers with one of them while the other still has its binding, at another member."""
+    world = fleet(seed, nodes=3, priorities=((255, 200, 150), (200, 255, 150)))
+    for node in world.mobile_nodes[:3]:
+        node.be_silent()
+        node.virtual_ha = world.virtual_has[1]
+        node.register()
+    world.run(5)
+    assert not any(134 in node.refused for node in world.mobile_nodes)
+    for node in world.mobile_nodes[:3]:
+        assert world.host("b").holds(FIRST_VRID + 1, node.home)
 
 
 # --- planned ---------------------------------------------------------------------------------------------------
@@ -219,6 +270,25 @@ def test_drain_and_return_leave_nobody_unserved(seed: int, interval_us: int):
     world.run(5)
     assert world.checks.outage(FIRST_VRID, began) <= HANDOVER_US
     world.checks.quiet()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_undrained_owner_that_missed_the_last_changes_gets_them_before_it_takes_over(seed: int):
+    """Their loss has not shown yet: the next digest has not come."""
+    world = fleet(seed, interval_us=1 * SECOND, settle=8)
+    a, b = world.host("a"), world.host("b")
+    a.drain()
+    world.run(10)
+    assert is_master(b)
+    world.segment.drops = lambda _sender, receiver, packet: receiver is a and packet[40] & 0xF == UPDATE_TYPE
+    for node in world.mobile_nodes:
+        node.move()
+    world.run(0.5)
+    assert not has_everything(a)
+    world.segment.drops = None
+    a.undrain()
+    world.time_until(lambda: is_master(a), at_most=3)
+    assert has_everything(a)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -137,7 +137,8 @@ def test_undrained_owner_takes_over_as_soon_as_its_bindings_are_confirmed():
     story.happens(DrainRequested((51,)), 1.0)
     story.hears_advert(150, 1.03)
     story.hears_sync(bc_sync.BcDigest(51, 0, 0), 1.04)
-    (confirm,) = of(story.happens(UndrainRequested((51,)), 2.0), ConfirmInstalled)
+    assert 2 in vrrp_types(story.happens(UndrainRequested((51,)), 2.0))  # it asks what changed this very moment
+    (confirm,) = of(story.hears_sync(bc_sync.BcDigest(51, 0, 0), 2.01), ConfirmInstalled)
     assert advertised(story.happens(BindingsInstalled(51, confirm.token), 2.0)) == [255]
 
 

@@ -69,8 +69,20 @@ def test_a_mobile_node_does_not_get_the_address_of_a_router():
     for number, address in enumerate((VIRTUAL_HA.link_local, HERE), 2):
         home = VIRTUAL_HA.prefix[:8] + address[8:]
         story.receives(update(home=home, sequence=number, seconds=number, flags="AHL"), number)
-        assert home in story.node.bindings(51)
+        assert home not in story.node.bindings(51)
         assert story.receives(solicit(address), number) == []
+    assert story.state()["counters"]["refused.duplicate_address"] == 2
+
+
+def test_a_link_local_address_that_is_wanted_with_a_refresh_is_claimed_from_the_neighbours():
+    story = master(priority=200)
+    story.receives(update(seconds=1.0, flags="AH"), 1.0)
+    effects = story.receives(update(seconds=1.2, sequence=2, flags="AHL"), 1.2)
+    neighbours = [ipv6.decode(f.packet).payload for f in of(effects, SendFrame) if f.packet[6] == 58]
+    assert [icmpv6.decode(payload).target for payload in neighbours] == [HOME, LINK_LOCAL_HOME]
+    assert not [
+        f for f in of(story.receives(update(seconds=2, sequence=3, flags="AHL"), 2), SendFrame) if f.packet[6] == 58
+    ]
 
 
 def solicit_router(destination: bytes = ALL_ROUTERS, source: bytes = PEER, options: tuple = ()) -> bytes:

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from scapy.layers.inet6 import MIP6MH_BRR, IPv6, MIP6OptNonceIndices, MIP6OptUnknown
 
@@ -306,7 +308,7 @@ def test_deregistration_from_home_is_answered_straight_to_the_home_address(bound
     before = bound.cache.get(HOME)
     effects = bound.receive(update(at_home=True, sequence=101, lifetime_s=0, seconds=1), 1)
     answer, _mh = acknowledged(effects)
-    assert effects[0] == RemoveBindings(51, [before])
+    assert effects[0] == RemoveBindings(51, [replace(before, sequence=101)])
     assert effects[1].packet[24:40] == HOME
     assert not answer.routing_header
     assert (answer.status, answer.sequence, answer.lifetime_s) == (0, 101, 0)

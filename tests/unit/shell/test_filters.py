@@ -56,6 +56,7 @@ def icmpv6_error(kind, quoted_next_header, destination=VHA):
 
 ADVERTISEMENT, UPDATE = b"\x31\x33", b"\x33\x33"
 SOLICITATION, ROUTER_SOLICITATION, ROUTER_ADVERTISEMENT = b"\x87\0", b"\x85\0", b"\x86\0"
+ADVERTISEMENT_OF_A_NEIGHBOUR = b"\x88\0"
 ALL_ROUTERS = packed("ff02::2")
 
 
@@ -69,6 +70,8 @@ ALL_ROUTERS = packed("ff02::2")
         (packet(58, VHA, SOLICITATION), False, False),
         (packet(58, ALL_ROUTERS, ROUTER_SOLICITATION), False, True),
         (packet(58, VHA, ROUTER_SOLICITATION), False, False),
+        (packet(58, packed("ff02::1"), ADVERTISEMENT_OF_A_NEIGHBOUR), False, True),
+        (packet(58, VHA, ADVERTISEMENT_OF_A_NEIGHBOUR), False, False),
         (packet(58, packed("ff02::1"), ROUTER_ADVERTISEMENT), False, False),
         (packet(58, GROUP, b"\x80\0"), False, False),
         (packet(6, VHA), False, False),

@@ -14,11 +14,13 @@ from collections.abc import Iterable, Iterator
 from ..wire import bc_sync as wire
 from ..wire.errors import WireError
 from .binding_cache import BindingCache
+from .binding_request import is_greater
 from .effects import InstallBindings, RemoveBindings, Report
 from .events import TimerFired
 from .settings import SyncSettings, VirtualHaSettings
 from .sync_events import (
     BindingsChanged,
+    ConfirmationWanted,
     FlushRequested,
     RoleChanged,
     SendSync,
@@ -92,6 +94,7 @@ class BcSync:
         self._receiver = SyncReceiver(cache, virtual_ha.vrid, settings, is_owner=virtual_ha.is_owner)
         self._offers = SyncOffers(cache)
         self._cold_until = Instant(0)
+        self._early_asker: Address | None = None  # perhaps the Master, which we had not heard of when it asked
         self._cold_asked: dict[Address, Instant] = {}  # who asked, and was asked in return, when
 
     @property
@@ -143,6 +146,9 @@ class BcSync:
                 self._sender.changed(changed)
             case RoleChanged(state=state, master=master):
                 yield from self._change_role(state, master, now)
+            case ConfirmationWanted():
+                self._receiver.confirm(now)
+                yield from self._asking(self._receiver.timer(now), now)
             case FlushRequested():
                 yield from self._sender.flush(now)
 
@@ -162,6 +168,7 @@ class BcSync:
             case State.BACKUP:
                 self._sender.stop()
                 self._receiver.follow(master, now)
+                self._heed_early_asker(now)
                 yield from self._asking(self._receiver.timer(now), now)  # the first request goes out at once
             case State.INITIALIZE:
                 self._sender.stop()
@@ -178,6 +185,7 @@ class BcSync:
             # Master speaks so; should it not be the one, its first advertisement or digest puts that right.
             self._master = source
             self._receiver.follow(source, now)
+            self._heed_early_asker(now)
         if self._state is State.MASTER and isinstance(message, wire.BcUpdate) and self._virtual_ha.sync_key:
             yield from self._offered(source, message.bindings, now)
             return
@@ -201,13 +209,27 @@ class BcSync:
                 yield wire.BcRequest(self._virtual_ha.vrid)  # before the answer, which ends what the other has
             self._sender.requested(source, now)
             yield SyncServed()
-        elif source == self._master and self._can_offer():
+        elif source == self._master:
+            self._asked_by_master(source, now)
+        elif self._master is None:
+            self._early_asker = source
+
+    def _asked_by_master(self, source: Address, now: Instant) -> None:
+        if self._can_offer():
             self._cold_until = Instant(now + COLD_START_US)  # what we have from it is no better than that
             if self._offers.equal_to != self._identity(source):
                 self._offer_everything(now)
 
+    def _heed_early_asker(self, now: Instant) -> None:
+        """A cold Master asks whoever turns up at once, and is known as the Master only by what it says next."""
+        if self._master is not None and self._early_asker is not None:
+            if self._early_asker == self._master:
+                self._asked_by_master(self._early_asker, now)
+            self._early_asker = None
+
     def _told(self, options: list[wire.BindingOption], now: Instant) -> Iterator[object]:
         """The Master's word, but for what we know better."""
+        self._note_departed(options, now)
         if self._has_offers():
             options, better = self._offers.newer(options)
             self._sender.offer(better)
@@ -215,6 +237,12 @@ class BcSync:
             if isinstance(effect, RemoveBindings):
                 self._offers.note([], effect.bindings, now)
             yield effect
+
+    def _note_departed(self, options: list[wire.BindingOption], now: Instant) -> None:
+        """A deletion that is newer than what it deletes is the mobile node's own: core/departed.py."""
+        for lifetime, sequence, _flags, home, _care_of in options:
+            if lifetime == 0 and (bound := self._cache.get(home)) and is_greater(sequence, bound.sequence):
+                self._cache.departed.note(home, sequence, now)
 
     def _offered(self, source: Address, options: list[wire.BindingOption], now: Instant) -> Iterator[object]:
         """A member, of our partition or of another one, knows something better than we, the Master."""

@@ -46,7 +46,8 @@ def acknowledge(
         routing_home_address=came_from.home_address,
     )
     octets = ipv6.encode(ipv6.with_checksum(packet, mobility.CHECKSUM_OFFSET))
-    if status >= 128 and came_from.home_address is None and request.source_mac is not None:
-        # Section 10.3.2: what is refused may be bound still, and our own route would take this to the tunnel.
+    if came_from.source == request.home_address and request.source_mac is not None:
+        # Section 10.3.2 asks for this where it is refused: what is bound still, our own route would take to the tunnel.
+        # The route of what is bound no more goes as well, but not before this does.
         return SendFrame(vrid, request.source_mac, octets)
     return SendPacket(octets)

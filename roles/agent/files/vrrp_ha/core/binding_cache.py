@@ -16,6 +16,7 @@ from heapq import heapify, heappop, heappush
 from struct import Struct
 
 from ..wire.bc_sync import LIFETIME_UNIT_US, BindingOption
+from .departed import Departed
 from .types import Address, Binding, Instant
 
 # Care-of address, sequence number, flags, when it expires, its part of the digest.
@@ -53,6 +54,7 @@ class BindingCache:
         # A replica waits so much longer for its Master's word before it drops an entry by itself, since members
         # differ by the rounding of lifetimes; the Master's own grace is 0.
         self.grace_us = 0
+        self.departed = Departed()  # those who said so themselves
         self._slots: dict[Address, int] = {}
         self._homes: list[Address | None] = []
         self._records = bytearray()

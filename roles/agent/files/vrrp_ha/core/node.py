@@ -179,7 +179,7 @@ class Node:
 
     def _timer(self, now: Instant) -> Iterator[object]:
         while virtual_ha := self._roster.next_due(now):
-            yield from self._attend(virtual_ha, virtual_ha.timer(now))
+            yield from self._roster.spread(self._attend(virtual_ha, virtual_ha.timer(now)), now)
 
     # --- the set of virtual HAs ----------------------------------------------------------------------------
 
@@ -242,4 +242,6 @@ def _identity(settings: VirtualHaSettings) -> tuple[object, ...]:
 def _shared(settings: NodeSettings) -> tuple[object, ...]:
     """The settings of the agent that every virtual HA follows."""
     of_all = tuple(getattr(settings, name) for name in settings.__slots__ if name not in ("host", "virtual_has"))
-    return *of_all, tuple(v for v in settings.virtual_has if v.is_owner)  # where mobile nodes are switched to
+    owned = tuple(v for v in settings.virtual_has if v.is_owner)  # where mobile nodes are switched to
+    own_addresses = tuple((v.interface, v.link_local, v.addresses) for v in settings.virtual_has)
+    return *of_all, owned, own_addresses

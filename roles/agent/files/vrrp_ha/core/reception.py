@@ -11,14 +11,12 @@ from collections.abc import Iterator
 
 from ..wire import icmpv6, ipv6, vrrp
 from ..wire.errors import WireError
-from . import neighbours
+from . import address_detection, neighbours
 from .events import PacketReceived
 from .ipsec import Ipsec
-from .recovery import MobileNodeRegistered
 from .roster import Roster
 from .settings import HomeLink, SyncSettings
 from .types import UNSPECIFIED, Instant
-from .virtual_ha import VirtualHa
 
 
 class Reception:
@@ -40,9 +38,7 @@ class Reception:
             case vrrp.NEXT_HEADER:
                 yield from self._vrrp(event.interface, packet, now)
             case ipv6.MOBILITY | ipv6.ESP:
-                virtual_ha = self._roster.find_address(packet.destination)
-                if virtual_ha and virtual_ha.settings.mipv6_ha_mode:
-                    yield from self._signal(virtual_ha, event, packet, now)
+                yield from self._signal(event, packet, now)
             case ipv6.ICMPV6:
                 yield from self._icmpv6(event, packet, now)
 
@@ -68,18 +64,12 @@ class Reception:
 
     # --- mobility signalling -------------------------------------------------------------------------------
 
-    def _signal(
-        self, virtual_ha: VirtualHa, event: PacketReceived, packet: ipv6.Packet, now: Instant
-    ) -> Iterator[object]:
-        """For one virtual HA; that a mobile node registered there ends its recoveries from all of them."""
-        for effect in self._roster.attend(virtual_ha, virtual_ha.signal(event, packet, now)):
-            if not isinstance(effect, MobileNodeRegistered):
-                yield effect
-                continue
-            for other in list(self._roster):
-                if other.signalling.recovery.knows(effect.home_address):
-                    ended = other.signalling.registered(effect, now)
-                    yield from self._roster.attend(other, other.serve(ended, now))
+    def _signal(self, event: PacketReceived, packet: ipv6.Packet, now: Instant) -> Iterator[object]:
+        """From a mobile node, or about what was sent to one."""
+        virtual_ha = self._roster.find_address(packet.destination)
+        if virtual_ha and virtual_ha.settings.mipv6_ha_mode:
+            caused = self._roster.attend(virtual_ha, virtual_ha.signal(event, packet, now))
+            yield from self._roster.spread(caused, now)
 
     # --- ICMPv6 --------------------------------------------------------------------------------------------
 
@@ -87,13 +77,27 @@ class Reception:
         icmpv6.check_packet(packet)
         match icmpv6.decode(packet.payload):
             case icmpv6.NeighbourSolicitation() as message:
+                yield from self._claim(event, packet, message, now)
                 yield from self._neighbour_solicitation(event, packet, message)
+            case icmpv6.NeighbourAdvertisement() as message:
+                yield from self._claim(event, packet, message, now)
             case icmpv6.RouterSolicitation() as message:
                 yield from self._router_solicitation(event, packet, message, now)
             case icmpv6.IcmpError():
-                virtual_ha = self._roster.find_address(packet.destination)
-                if virtual_ha and virtual_ha.settings.mipv6_ha_mode:
-                    yield from self._signal(virtual_ha, event, packet, now)
+                yield from self._signal(event, packet, now)
+
+    def _claim(
+        self,
+        event: PacketReceived,
+        packet: ipv6.Packet,
+        message: icmpv6.NeighbourAdvertisement | icmpv6.NeighbourSolicitation,
+        now: Instant,
+    ) -> Iterator[object]:
+        """RFC 4862 section 5.4: a neighbour says that it has an address, or that it is about to."""
+        claimed = address_detection.claim(message, packet.source, event.source_mac)
+        for virtual_ha in self._roster.on(event.interface):
+            if claimed and virtual_ha.signalling.tentative:
+                yield from self._roster.attend(virtual_ha, virtual_ha.claimed(claimed, now))
 
     def _neighbour_solicitation(
         self, event: PacketReceived, packet: ipv6.Packet, message: icmpv6.NeighbourSolicitation

@@ -8,15 +8,20 @@ MN-HA option with timestamps where ipsec.py has not done it; it comes before any
 without the key learns what is bound or changes it.
 Knows nothing of who is Master (it is only asked when this member is) nor of how bindings reach the others.
 
-Every home registration is answered, whatever its A bit says (sections 10.3.1 and 10.3.2). No Binding Refresh
-Advice is given: bindings survive on stable storage (section 10.3.1).
+Every home registration is answered, whatever its A bit says (sections 10.3.1 and 10.3.2), a first one once its
+addresses are found unique (address_detection.py). No Binding Refresh Advice is given: bindings survive on stable
+storage (section 10.3.1).
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..wire import mobility
 from ..wire.errors import WireError
 from ..wire.mobility import BindingStatus
+from . import address_detection
+from .address_detection import AddressClaimed, AddressDetection, Tentative
 from .authentication import corrected_timestamp
 from .binding_answer import acknowledge
 from .binding_cache import BindingCache
@@ -31,6 +36,8 @@ from .binding_request import (
 )
 from .commons import Commons
 from .effects import InstallBindings, RemoveBindings, Report, SendFrame, SendPacket
+from .events import TimerFired
+from .router_advertiser import SpeakerChanged
 from .settings import HomeLink, MobileNodeKey, VirtualHaSettings
 from .token_bucket import Pace, TokenBucket
 from .types import (
@@ -50,6 +57,7 @@ _LIFETIME_UNIT_US = 4 * SECOND
 _KEPT_FLAGS = FLAG_ACKNOWLEDGE | FLAG_HOME_REGISTRATION | FLAG_LINK_LOCAL
 _RESERVED_ANYCAST = 0xFDFF_FFFF_FFFF_FFFF  # RFC 2526: this one and the 127 before it
 
+Event = MobilityReceived | AddressClaimed | SpeakerChanged | TimerFired
 Effect = InstallBindings | RemoveBindings | SendPacket | SendFrame | Report
 
 
@@ -57,6 +65,7 @@ class Registration:
     """The home agent's part of home registration for one virtual HA."""
 
     def __init__(self, virtual_ha: VirtualHaSettings, commons: Commons, cache: BindingCache) -> None:
+        self.detection = AddressDetection()
         self._commons = commons
         self._cache = cache
         self._told = TokenBucket(_TOLD, Instant(0))
@@ -66,11 +75,29 @@ class Registration:
         """Use these settings from now on."""
         self._virtual_ha = virtual_ha
         self._policy = BindingPolicy(virtual_ha.policy)
+        self.own_addresses = frozenset((virtual_ha.link_local, *virtual_ha.addresses))  # of this node, on the home link
         self._host_bits = 128 - virtual_ha.prefix_length
         self._prefix = int.from_bytes(virtual_ha.prefix, "big") >> self._host_bits
 
-    def handle(self, event: MobilityReceived, now: Instant) -> list[Effect]:
-        """What to do about a Mobility Header message; the bindings of the effects are in the cache already."""
+    def handle(self, event: Event, now: Instant) -> list[Effect]:
+        """What to do about what happened; the bindings of the effects are in the cache already."""
+        match event:
+            case MobilityReceived():
+                return self._received(event, now)
+            case AddressClaimed(target=target, source_mac=source_mac):
+                return self._claimed(target, source_mac, now)
+            case SpeakerChanged(speaks=speaks):
+                if not speaks:
+                    self.detection.clear()
+                return []
+            case TimerFired():
+                return [effect for waiting in self.detection.ended(now) for effect in self._ended(waiting, now)]
+
+    def deadline(self) -> Instant | None:
+        """When it wants a TimerFired."""
+        return self.detection.deadline()
+
+    def _received(self, event: MobilityReceived, now: Instant) -> list[Effect]:
         try:
             request = validate(event)
         except DiscardedError as discarded:
@@ -81,23 +108,56 @@ class Registration:
         try:
             key = self._security_association(request)
             self._identify(request, key, now)
-            self._check_sequence(request)
+            self._check_sequence(request, now)
             self._check_registration_type(request)
             if _is_deregistration(request):
-                return self._deregister(request, key)
+                return self._deregister(request, key, now)
             return self._register(request, key, now)
         except DiscardedError as discarded:
-            fields: dict[str, object] = {"home_address": text(request.home_address)}
-            return [Report("debug", f"dropped.{discarded.reason}", fields=fields)]
+            return self._discard(request, discarded)
         except RefusedError as refused:
-            fields = {"home_address": text(request.home_address), "status": int(refused.status)}
-            return [
-                acknowledge(
-                    self._virtual_ha.vrid, request, key, refused.status, 0, refused.sequence, refused.timestamp
-                ),
-                Report("debug", f"refused.{refused.status.name.lower()}", fields=fields),
-                *self._tell(refused, fields, now),
-            ]
+            return self._refuse(request, key, refused, now)
+
+    def _ended(self, waiting: Tentative, now: Instant) -> list[Effect]:
+        """Nobody objected. What was right a second ago may be so no more: others registered meanwhile."""
+        request = waiting.request
+        try:
+            self._check_sequence(request, now)
+            self._admit(request, waiting.key)
+            return self._bind(request, waiting.key, now)
+        except DiscardedError as discarded:
+            return self._discard(request, discarded)
+        except RefusedError as refused:
+            return self._refuse(request, waiting.key, refused, now)
+
+    def _claimed(self, target: Address, source_mac: bytes, now: Instant) -> list[Effect]:
+        waiting = self.detection.claimed(target)
+        if waiting is None:
+            return []
+        fields: dict[str, object] = {
+            "home_address": text(waiting.request.home_address),
+            "address": text(target),
+            "claimed_by": source_mac.hex(":"),
+        }
+        refused = RefusedError(BindingStatus.DUPLICATE_ADDRESS)
+        return [
+            *self._refuse(waiting.request, waiting.key, refused, now),
+            Report("warning", "duplicate_address", fields=fields),
+        ]
+
+    def _discard(self, request: BindingRequest, discarded: DiscardedError) -> list[Effect]:
+        return [Report("debug", f"dropped.{discarded.reason}", fields={"home_address": text(request.home_address)})]
+
+    def _refuse(
+        self, request: BindingRequest, key: MobileNodeKey | None, refused: RefusedError, now: Instant
+    ) -> list[Effect]:
+        fields: dict[str, object] = {"home_address": text(request.home_address), "status": int(refused.status)}
+        vrid = self._virtual_ha.vrid
+        return [
+            acknowledge(vrid, request, key, refused.status, 0, refused.sequence, refused.timestamp),
+            Report("debug", f"refused.{refused.status.name.lower()}", fields=fields),
+            *self._tell(refused, fields, now),
+        ]
 
     # --- is it the mobile node? ----------------------------------------------------------------------------
 
@@ -142,28 +202,31 @@ class Registration:
 
     # --- RFC 6275 section 9.5.1, what is answered ----------------------------------------------------------
 
-    def _check_sequence(self, request: BindingRequest) -> None:
-        """Greater than the last one modulo 2**16; any will do where nothing is bound.
+    def _check_sequence(self, request: BindingRequest, now: Instant) -> None:
+        """Greater than the last one modulo 2**16; any will do where nothing is bound, nor was a moment ago.
 
         RFC 4285 section 7 would leave this out where timestamps are used. It stays: the sequence number is in the
         replicated binding, and so protects it also on a member that has not seen the last timestamp.
         """
-        binding = self._cache.get(request.home_address)
-        if binding is not None and not is_greater(request.update.sequence, binding.sequence):
-            raise RefusedError(BindingStatus.SEQUENCE_OUT_OF_WINDOW, sequence=binding.sequence)
+        last = _last_sequence(self._cache, request.home_address, now)
+        if last is not None and not is_greater(request.update.sequence, last):
+            raise RefusedError(BindingStatus.SEQUENCE_OUT_OF_WINDOW, sequence=last)
+        waiting = self.detection.get(request.home_address)
+        if waiting and not is_greater(request.update.sequence, waiting.request.update.sequence):
+            raise DiscardedError("tentative_sequence")  # the newer one will be answered
         if not _is_deregistration(request):
-            self._check_sequence_elsewhere(request)
+            self._check_sequence_elsewhere(request, now)
 
-    def _check_sequence_elsewhere(self, request: BindingRequest) -> None:
+    def _check_sequence_elsewhere(self, request: BindingRequest, now: Instant) -> None:
         """Not what another virtual HA has accepted, maybe at another member: of that, the binding is known here.
 
         The authenticator does not say which home agent was meant, and the timestamps that another member has seen are
         not known. A mobile node that counts for each home agent is told where to go on.
         """
         for cache in self._commons.caches():
-            binding = None if cache is self._cache else cache.get(request.home_address)
-            if binding is not None and not is_greater(request.update.sequence, binding.sequence):
-                raise RefusedError(BindingStatus.SEQUENCE_OUT_OF_WINDOW, sequence=binding.sequence)
+            last = None if cache is self._cache else _last_sequence(cache, request.home_address, now)
+            if last is not None and not is_greater(request.update.sequence, last):
+                raise RefusedError(BindingStatus.SEQUENCE_OUT_OF_WINDOW, sequence=last)
 
     def _check_registration_type(self, request: BindingRequest) -> None:
         """Every binding here is a home registration; return routability is not offered."""
@@ -177,15 +240,29 @@ class Registration:
 
     def _register(self, request: BindingRequest, key: MobileNodeKey | None, now: Instant) -> list[Effect]:
         """RFC 6275 section 10.3.1."""
+        self._admit(request, key)
+        if request.home_address in self._cache or not address_detection.is_wanted(self._virtual_ha):
+            return self._bind(request, key, now)
+        if self.detection.get(request.home_address) and self.detection.replace(request, key):
+            return [Report("debug", "tentative_updated")]
+        if self.detection.is_full:
+            raise DiscardedError("tentative_full")  # it will be sent again
+        targets = self.detection.begin(request, key, now)
+        return [address_detection.probe(self._virtual_ha, target) for target in targets]
+
+    def _admit(self, request: BindingRequest, key: MobileNodeKey | None) -> None:
+        """The tests of section 10.3.1 in its order; raises what is wrong."""
         if not self._is_on_home_link(request.home_address):
             raise RefusedError(BindingStatus.NOT_HOME_SUBNET)
         self._check_policy(request, key)
-        if self._is_home_agents(request.home_address):
+        if self._is_own(request):
             raise RefusedError(BindingStatus.DUPLICATE_ADDRESS)
         if self._would_loop(request.care_of_address):
             raise RefusedError(BindingStatus.INVALID_CARE_OF_ADDRESS)
         if request.packet.home_address is None:
             raise RefusedError(BindingStatus.REASON_UNSPECIFIED)  # the Home Address option MUST be there
+
+    def _bind(self, request: BindingRequest, key: MobileNodeKey | None, now: Instant) -> list[Effect]:
         before = self._cache.get(request.home_address)
         update = request.update
         granted = min(update.lifetime_us, self._virtual_ha.maximum_lifetime_us)
@@ -198,6 +275,7 @@ class Registration:
             Instant(now + granted),
         )
         self._cache.put(binding)
+        self._cache.departed.forget(request.home_address)
         return [
             InstallBindings(self._virtual_ha.vrid, [binding]),
             acknowledge(self._virtual_ha.vrid, request, key, BindingStatus.ACCEPTED, granted),
@@ -228,31 +306,42 @@ class Registration:
             reports.append(Report(level, "registration_refused", fields=fields | {"reason": refused.reason}))
         return reports
 
-    def _deregister(self, request: BindingRequest, key: MobileNodeKey | None) -> list[Effect]:
-        """RFC 6275 section 10.3.2; a care-of address that is the home address asks for it, too (RFC 3775)."""
-        removed = self._cache.remove(request.home_address)
-        if removed is None:
+    def _deregister(self, request: BindingRequest, key: MobileNodeKey | None, now: Instant) -> list[Effect]:
+        """RFC 6275 section 10.3.2; a care-of address that is the home address asks for it, too (RFC 3775).
+
+        What is removed carries the de-registration's sequence number: so do the members learn it. A mobile node that
+        missed the answer, or that had not been answered yet, is told what it wants to hear.
+        """
+        home_address, sequence = request.home_address, request.update.sequence
+        waiting = self.detection.remove(home_address)
+        removed = self._cache.remove(home_address)
+        if removed is None and waiting is None and self._cache.departed.sequence(home_address, now) is None:
             raise RefusedError(BindingStatus.NOT_HOME_AGENT)
+        self._cache.departed.note(home_address, sequence, now)
+        accepted = acknowledge(self._virtual_ha.vrid, request, key, BindingStatus.ACCEPTED, 0)
+        if removed is None:
+            return [accepted]
         fields: dict[str, object] = {
-            "home_address": text(removed.home_address),
+            "home_address": text(home_address),
             "care_of_address": text(removed.care_of_address),
-            "sequence": request.update.sequence,
+            "sequence": sequence,
         }
         return [
-            RemoveBindings(self._virtual_ha.vrid, [removed]),
-            acknowledge(self._virtual_ha.vrid, request, key, BindingStatus.ACCEPTED, 0),
+            RemoveBindings(self._virtual_ha.vrid, [replace(removed, sequence=sequence)]),
+            accepted,
             Report("info", "binding_deregistered", fields=fields),
         ]
 
     def _is_on_home_link(self, address: Address) -> bool:
         return int.from_bytes(address, "big") >> self._host_bits == self._prefix
 
-    def _is_home_agents(self, address: Address) -> bool:
-        """What Duplicate Address Detection would find: the home agent's own addresses, anycast ones included."""
-        if address in self._virtual_ha.addresses:
+    def _is_own(self, request: BindingRequest) -> bool:
+        """What Duplicate Address Detection would not find: an address of this very node, anycast ones included."""
+        host = int.from_bytes(request.home_address, "big") & ((1 << self._host_bits) - 1)
+        if host == 0 or (self._host_bits == 64 and host | 0x7F == _RESERVED_ANYCAST):
             return True
-        host = int.from_bytes(address, "big") & ((1 << self._host_bits) - 1)
-        return host == 0 or (self._host_bits == 64 and host | 0x7F == _RESERVED_ANYCAST)
+        flags = request.update.flags if self._virtual_ha.home_link is HomeLink.ON_LINK else 0
+        return not self.own_addresses.isdisjoint(address_detection.addresses_of(request.home_address, flags))
 
     def _would_loop(self, care_of_address: Address) -> bool:
         """RFC 6275 leaves it open; a tunnel must not end in a home address that is itself tunnelled from here."""
@@ -264,6 +353,11 @@ class Registration:
 
 def _is_deregistration(request: BindingRequest) -> bool:
     return request.update.lifetime_us == 0 or request.care_of_address == request.home_address
+
+
+def _last_sequence(cache: BindingCache, home_address: Address, now: Instant) -> int | None:
+    binding = cache.get(home_address)
+    return binding.sequence if binding else cache.departed.sequence(home_address, now)
 
 
 def _registered(binding: Binding, before: Binding | None, granted_us: int) -> Report:

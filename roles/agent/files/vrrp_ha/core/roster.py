@@ -14,6 +14,7 @@ from heapq import heappop, heappush
 from .binding_cache import BindingCache
 from .effects import TearDown
 from .events import LinkUp
+from .recovery import MobileNodeRegistered
 from .types import Address, Instant
 from .virtual_ha import VirtualHa
 
@@ -107,3 +108,14 @@ class Roster:
         elif self._queued.get(vrid) != due:
             self._queued[vrid] = due
             heappush(self._heap, (due, vrid))
+
+    def spread(self, effects: Iterable[object], now: Instant) -> Iterator[object]:
+        """That a mobile node registered with one virtual HA ends its recoveries from all of them."""
+        for effect in effects:
+            if not isinstance(effect, MobileNodeRegistered):
+                yield effect
+                continue
+            for other in list(self):
+                if other.signalling.recovery.knows(effect.home_address):
+                    ended = other.signalling.registered(effect, now)
+                    yield from self.attend(other, other.serve(ended, now))

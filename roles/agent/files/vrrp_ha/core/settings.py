@@ -116,6 +116,7 @@ class VirtualHaSettings:
     accept_mode: bool = False
     mipv6_ha_mode: bool = True
     home_link: HomeLink = HomeLink.ON_LINK
+    duplicate_address_detection: bool = True  # of home addresses, before they are bound; on_link only
     router_advertisements: RouterAdvertisementSettings = RouterAdvertisementSettings()
     members: tuple[Member, ...] = ()
     sync_key: SyncKey | None = None  # what is sent is authenticated with it; None only with insecure_sync

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from ..wire import ipv6, mobility
 from . import neighbours
+from .address_detection import AddressClaimed
 from .binding_cache import BindingCache
 from .binding_request import MobilityReceived, is_unicast_routable
 from .commons import Commons
@@ -23,24 +24,37 @@ from .registration import Registration
 from .router_advertiser import SpeakerChanged
 from .settings import NodeSettings, VirtualHaSettings
 from .tunnel_errors import TunnelErrors
-from .types import Address, Binding, Instant
+from .types import FLAG_LINK_LOCAL, Address, Binding, Instant
 
 
 class Signalling:
     """The Master's side of mobility signalling; a Backup is not asked."""
 
     def __init__(self, settings: VirtualHaSettings, node: NodeSettings, cache: BindingCache, commons: Commons) -> None:
-        self._settings = settings
+        self._settings, self._node = settings, node
         self._cache = cache
+        self._link_local = settings.link_local  # until the link is there
         self._registration = Registration(settings, commons, cache)
+        self._note_own_addresses()
         self.recovery = Recovery(settings, node, cache, commons)
         self._tunnel_errors = TunnelErrors(settings, node.tunnel, cache)
         self._parameter_problems = ParameterProblems()
 
+    @property
+    def tentative(self) -> int:
+        """Registrations that wait for Duplicate Address Detection."""
+        return len(self._registration.detection)
+
+    def attach(self, link_local: Address) -> None:
+        """The home link is there, and this is the node's own address on it."""
+        self._link_local = link_local
+        self._note_own_addresses()
+
     def reconfigure(self, settings: VirtualHaSettings, node: NodeSettings) -> None:
         """New settings of the same virtual HA."""
-        self._settings = settings
+        self._settings, self._node = settings, node
         self._registration.reconfigure(settings)
+        self._note_own_addresses()
         self.recovery.reconfigure(settings, node)
         self._tunnel_errors.reconfigure(settings, node.tunnel)
 
@@ -53,23 +67,33 @@ class Signalling:
             yield Report("debug", "dropped.esp")
             yield from self._unreadable(packet, "esp", now)
             return
-        was_bound = packet.logical_source in self._cache
+        before = self._cache.get(packet.logical_source)
         source_mac = event.source_mac if event.interface == self._settings.interface else None
         received = MobilityReceived(packet, event.wall_time_us, source_mac)
-        for effect in self._registration.handle(received, now):
+        for effect in self._followed(self._registration.handle(received, now), before):
             yield effect
             match effect:
-                case InstallBindings(bindings=changed):
-                    if not was_bound:
-                        yield from neighbours.intercept(self._settings, changed)
-                    yield MobileNodeRegistered(packet.logical_source, self._settings.vrid)
-                case RemoveBindings():
-                    yield MobileNodeRegistered(packet.logical_source, self._settings.vrid)
                 case Report(kind="dropped.unknown_spi"):
                     yield from self._unreadable(packet, "unknown_spi", now)
                 case Report(kind=kind) if kind.startswith("dropped."):
                     reason = kind.removeprefix("dropped.")
                     yield from self._parameter_problems.about(event.packet, packet, reason, now)
+
+    def claimed(self, event: AddressClaimed, now: Instant) -> Iterable[object]:
+        """A neighbour has an address, perhaps one that a mobile node wants to have bound."""
+        return self._registration.handle(event, now)
+
+    def _followed(self, effects: Iterable[object], before: Binding | None) -> Iterator[object]:
+        """What registrations come to, and what follows from that. Before: what was bound, where one is concerned."""
+        for effect in effects:
+            yield effect
+            match effect:
+                case InstallBindings(bindings=[binding]):
+                    if before is None or binding.flags & ~before.flags & FLAG_LINK_LOCAL:
+                        yield from neighbours.intercept(self._settings, [binding])
+                    yield MobileNodeRegistered(binding.home_address, self._settings.vrid)
+                case RemoveBindings(bindings=[binding]):
+                    yield MobileNodeRegistered(binding.home_address, self._settings.vrid)
 
     def lapsed(self, expired: list[Binding], now: Instant) -> Iterable[object]:
         """These bindings expired."""
@@ -83,13 +107,15 @@ class Signalling:
         """The mobile node registered with some virtual HA of this node."""
         return self.recovery.handle(event, now)
 
-    def handle(self, event: SpeakerChanged | TimerFired, now: Instant) -> Iterable[object]:
-        """What concerns recoveries alone: registrations have no timers and no roles."""
-        return self.recovery.handle(event, now)
+    def handle(self, event: SpeakerChanged | TimerFired, now: Instant) -> Iterator[object]:
+        """Time passed, or another member is to be asked from now on."""
+        yield from self._followed(self._registration.handle(event, now), None)
+        yield from self.recovery.handle(event, now)
 
     def deadline(self) -> Instant | None:
         """When it wants a TimerFired."""
-        return self.recovery.deadline()
+        times = (self._registration.deadline(), self.recovery.deadline())
+        return min((due for due in times if due is not None), default=None)
 
     def _unreadable(self, packet: ipv6.Packet, reason: str, now: Instant) -> Iterator[object]:
         """Draft section 5.2.2, which speaks of the RBC: an owner that cannot read a packet lost no key by a failover.
@@ -103,6 +129,12 @@ class Signalling:
         if is_unicast_routable(home_address) and is_unicast_routable(packet.source):
             leaves = packet.next_header == mobility.NEXT_HEADER and _asks_for_removal(packet)
             yield from self.recovery.handle(TriggerSeen(home_address, packet.source, reason, leaves), now)
+
+    def _note_own_addresses(self) -> None:
+        """What this node has on the home link by itself: it does not hear its own answers."""
+        here = [v for v in self._node.virtual_has if v.interface == self._settings.interface]
+        virtual = {address for v in (self._settings, *here) for address in (v.link_local, *v.addresses)}
+        self._registration.own_addresses = frozenset((self._link_local, *virtual))
 
 
 def _asks_for_removal(packet: ipv6.Packet) -> bool:

@@ -39,6 +39,7 @@ def describe(virtual_ha: VirtualHa, host: str, now: Instant) -> dict[str, object
         "maximum_bindings": settings.policy.maximum_bindings,
         "digest": f"{virtual_ha.cache.digest:016x}",
         "synced": virtual_ha.synced,
+        "tentative": virtual_ha.signalling.tentative,
         "recoveries": virtual_ha.signalling.recovery.counts(),
         "alarm": virtual_ha.alarm,
         "insecure_bindings": settings.insecure_bindings,

@@ -44,6 +44,11 @@ class FlushRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfirmationWanted:
+    """Much depends on it now: is the cache what the Master has at this very moment?"""
+
+
+@dataclass(frozen=True, slots=True)
 class SendSync:
     """Multicast this VRRP payload on the home link; its checksum is still 0."""
 
@@ -70,4 +75,4 @@ class SyncServed:
     """A member asked this Master for everything: from now on the two have the same history."""
 
 
-SyncEvent = SyncReceived | RoleChanged | BindingsChanged | FlushRequested | TimerFired
+SyncEvent = SyncReceived | RoleChanged | BindingsChanged | ConfirmationWanted | FlushRequested | TimerFired

@@ -84,6 +84,13 @@ class SyncReceiver:
         if not self.complete and (begins or master is not None):
             self._begin_asking(now)
 
+    def confirm(self, now: Instant) -> None:
+        """What is taken for complete may lack the changes of the last moment: ask for everything once more."""
+        if self._listening and self._master is not None and self.complete:
+            self.complete = False
+            self._trust()
+            self._begin_asking(now)
+
     # --- what the Master says ------------------------------------------------------------------------------
 
     def update(self, options: Sequence[BindingOption], now: Instant) -> Iterator[Output]:

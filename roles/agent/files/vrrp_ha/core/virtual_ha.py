@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from ..wire import ipv6, vrrp
+from .address_detection import AddressClaimed
 from .announcer import Announcer
 from .bc_sync import BcSync
 from .binding_cache import BindingCache
@@ -51,6 +52,7 @@ from .settings import NodeSettings, VirtualHaSettings
 from .signalling import Signalling
 from .sync_events import (
     BindingsChanged,
+    ConfirmationWanted,
     FlushRequested,
     RoleChanged,
     SendSync,
@@ -186,6 +188,10 @@ class VirtualHa:
             return
         yield from self.serve(self.signalling.received(event, packet, now), now)
 
+    def claimed(self, event: AddressClaimed, now: Instant) -> Iterator[object]:
+        """A neighbour has an address."""
+        yield from self.serve(self.signalling.claimed(event, now), now)
+
     def serve(self, effects: Iterable[object], now: Instant) -> Iterator[object]:
         """Carry out what mobile nodes caused, and replicate what it changed in the cache."""
         for effect in effects:
@@ -230,13 +236,15 @@ class VirtualHa:
             yield from self._drive(self._election.handle(resign, now), now)
 
     def undrain(self, now: Instant) -> Iterator[object]:
-        """Back into the election; an owner takes over at once when its bindings are the Master's."""
+        """Back into the election; an owner takes over when its bindings are surely the Master's."""
         if not self.drained:
             return
         self._eligibility.drained = False
         yield Report("info", "undrained", self.settings.vrid)
         if self._election:  # also while leaving: it ends that
             yield from self._drive(self._election.handle(PriorityChanged(self.effective_priority), now), now)
+            if self._sync and self.settings.is_owner:
+                yield from self._drive(self._sync.handle(ConfirmationWanted(), now), now)
             yield from self._take_back()
 
     def installed(self, token: int, now: Instant) -> Iterator[object]:
@@ -287,6 +295,7 @@ class VirtualHa:
         settings, link = self.settings, self.link
         self._election = Election(settings, link.link_local)
         self._frames.attach(link.link_local)
+        self.signalling.attach(link.link_local)
         if self._sync:
             self._sync.attach(link.link_local, link.mtu)
         elif settings.mipv6_ha_mode:

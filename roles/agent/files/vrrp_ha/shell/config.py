@@ -204,6 +204,7 @@ def _virtual_ha(fields: Fields, host: str, keys: Keys, keys_file: str | None) ->
         accept_mode=fields.boolean("accept_mode", False),
         mipv6_ha_mode=mipv6_ha_mode,
         home_link=HomeLink(fields.choice("home_link", [mode.value for mode in HomeLink], HomeLink.ON_LINK.value)),
+        duplicate_address_detection=fields.boolean("duplicate_address_detection", True),
         router_advertisements=_router_advertisements(fields, mipv6_ha_mode, prefix),
         maximum_lifetime_us=fields.integer("maximum_lifetime", 4, 262_140, 262_140) * SECOND,
         members=_members(fields, host, priority, link_local),

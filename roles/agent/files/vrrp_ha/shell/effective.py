@@ -74,6 +74,7 @@ def _virtual_ha(settings: VirtualHaSettings) -> dict[str, object]:
         "accept_mode": settings.accept_mode,
         "mipv6_ha_mode": settings.mipv6_ha_mode,
         "home_link": settings.home_link.value,
+        "duplicate_address_detection": settings.duplicate_address_detection,
         "router_advertisements": _router_advertisements(settings.router_advertisements),
         "maximum_lifetime": settings.maximum_lifetime_us // SECOND,
         "policy": policy_config.plain_policy(settings.policy),

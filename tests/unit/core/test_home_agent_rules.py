@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from scapy.layers.inet6 import (
     HAO,
@@ -14,7 +16,7 @@ from scapy.layers.inet6 import (
     IPv6ExtHdrRouting,
 )
 
-from tests.unit.core.nodes import UP, Story, at, master, of, virtual_ha
+from tests.unit.core.nodes import UP, Story, at, master, of, settings, virtual_ha
 from tests.unit.core.recovering import LOST_SPI, OWN, OWN_VHA, acting_master
 from tests.unit.core.registering import (
     CARE_OF,
@@ -28,7 +30,10 @@ from tests.unit.core.registering import (
     text,
     update,
 )
-from vrrp_ha.core.effects import InstallBindings, RemoveBindings, SendFrame, SendPacket
+from vrrp_ha.core.effects import InstallBindings, RemoveBindings, SendFrame, SendPacket, TearDown
+from vrrp_ha.core.events import Reconfigured
+from vrrp_ha.core.settings import NodeSettings
+from vrrp_ha.core.types import Binding, packed
 from vrrp_ha.wire import bc_sync, ipv6
 
 
@@ -150,6 +155,38 @@ def test_nothing_but_its_mobile_node_or_its_lifetime_ends_a_binding():
     assert len(home_agent.cache) == 2001
 
 
+OTHER_PREFIX = packed("2001:db8:11::")
+
+
+def moved_to_another_prefix(story: Story, **changes) -> NodeSettings:
+    (before,) = story.node.settings.virtual_has
+    return replace(story.node.settings, virtual_has=(replace(before, prefix=OTHER_PREFIX, **changes),))
+
+
+def test_a_binding_goes_with_the_home_prefix_that_is_taken_away():
+    story = master()
+    story.receives(update(seconds=1.0), 1.0)
+    effects = story.happens(Reconfigured(moved_to_another_prefix(story)), 2.0)
+    assert of(effects, TearDown)
+    assert of(effects, InstallBindings) == []
+    assert len(story.node.bindings(51)) == 0
+
+
+def test_a_binding_of_a_home_prefix_that_grew_stays():
+    story = master()
+    story.receives(update(seconds=1.0), 1.0)
+    wider = replace(story.node.settings.virtual_has[0], prefix=packed("2001:db8::"), prefix_length=32)
+    story.happens(Reconfigured(replace(story.node.settings, virtual_has=(wider,))), 2.0)
+    assert HOME in story.node.bindings(51)
+
+
+def test_a_binding_of_another_prefix_does_not_come_back_from_a_snapshot():
+    binding = Binding(HOME, CARE_OF, 1, 0xC000, at(600))
+    stays = Binding(OTHER_PREFIX[:15] + b"\1", CARE_OF, 1, 0xC000, at(600))
+    story = Story(virtual_ha(prefix=OTHER_PREFIX), restored={51: [binding, stays]})
+    assert list(story.node.bindings(51)) == [stays]
+
+
 # --- RFC 4285 section 6 ------------------------------------------------------------------------------------
 
 
@@ -158,3 +195,11 @@ def test_the_timestamp_is_looked_at_only_after_the_authenticator():
     answer, mh = acknowledged(HomeAgent().receive(update(key=b"wrong" * 4, timestamp=1)))
     assert (answer.status, answer.timestamp) == (146, 1)
     assert mh
+
+
+@pytest.mark.parametrize(("skew_s", "status"), [(-7.1, 144), (-6.9, 0), (6.9, 0), (7.1, 144)])
+def test_a_clock_may_be_off_by_seven_seconds_when_nothing_else_is_said(skew_s, status):
+    story = master()
+    assert story.node.settings == settings(*story.node.settings.virtual_has)  # what is left out has its default
+    answer, _mh = acknowledged(of(story.receives(update(seconds=1.0 + skew_s), 1.0), SendPacket))
+    assert answer.status == status

@@ -222,7 +222,9 @@ class Node:
         yield from self._attend(virtual_ha, virtual_ha.stop(now))
 
     def _add(self, settings: VirtualHaSettings, bindings: Iterable[Binding], drained: bool) -> VirtualHa:
-        virtual_ha = VirtualHa(settings, self.settings, self._numbers, bindings, drained, self._rng, self._commons)
+        """With what it had bound before, but for home addresses of a prefix that is gone (RFC 6275 section 10.3.1)."""
+        kept = [binding for binding in bindings if settings.is_home(binding.home_address)]
+        virtual_ha = VirtualHa(settings, self.settings, self._numbers, kept, drained, self._rng, self._commons)
         self._roster.add(virtual_ha)
         return virtual_ha
 

@@ -140,6 +140,11 @@ class VirtualHaSettings:
         beyond = 128 - self.prefix_length
         return int.from_bytes(address, "big") >> beyond == int.from_bytes(self.prefix, "big") >> beyond
 
+    def is_home(self, address: Address) -> bool:
+        """It is of the home prefix."""
+        host_bits = 128 - self.prefix_length
+        return int.from_bytes(address, "big") >> host_bits == int.from_bytes(self.prefix, "big") >> host_bits
+
     @property
     def virtual_mac(self) -> bytes:
         """RFC 9568 section 7.3."""

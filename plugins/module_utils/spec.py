@@ -123,6 +123,13 @@ PREPARED = dict(
     ),
 )
 
+PROCEDURE = dict(
+    state=dict(type="str", choices=["begun", "ended"], default="begun"),
+    playbook=dict(type="str", required=True),
+    lease=dict(type="int", default=900),
+    force=dict(type="bool", default=False),
+)
+
 LOCATIONS = dict(
     config_file=dict(type="path", default="/etc/vrrp-ha/agent.json"),
     control_socket=dict(type="path", default="/run/vrrp-ha/control.sock"),

@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 
 import pytest
 
-from tests.lab import agents, playbooks, story, topology
+from tests.lab import agents, fleet, playbooks, story, topology
 from tests.lab.mobility import MobileNode
 from tests.lab.playbooks import Play, playbook
 
@@ -81,3 +82,17 @@ def test_a_host_that_is_none_is_named() -> None:
     play = playbook("drain", "-e", "host=ha9")
     assert not play.ok
     assert "ha9 is none of ha1, ha2, ha3" in " ".join(play.output.split())
+
+
+def test_two_runs_do_not_work_side_by_side() -> None:
+    other = {"id": "x", "playbook": "failover", "controller": "elsewhere", "pid": 7}
+    now = time.time()
+    claim = json.dumps(other | {"since": now, "until": now + 600})
+    fleet.execute("ha2", "sh", "-c", f"echo '{claim}' > /run/vrrp-ha-procedure.json")
+    refused = playbook("drain", "-e", "host=ha1")
+    assert not refused.ok
+    assert refused.changed == 0
+    assert "ha2: failover is at work since" in refused.output
+    assert "process 7 on elsewhere" in refused.output
+    playbook("drain", "-e", "host=ha1", "-e", "vrrp_ha_take_over=true").must_succeed()
+    playbook("undrain", "-e", "host=ha1").must_succeed()

@@ -12,6 +12,7 @@ import pytest
 
 from tests.kernel.agents import Agent, binding_update, until
 from tests.kernel.home_link import CARE_OF, CN, ETH_P_IPV6, HOME, VHA, HomeLink, icmpv6, inside, ipv6, udp
+from vrrp_ha.shell.guard import COUNTERS
 
 TUNNEL = Path(__file__).parents[1] / "lab" / "mn" / "tunnel.py"
 NARROW = 1400
@@ -82,6 +83,10 @@ def error_about(link, packet, kind, source=VHA):
     assert frame is not None
     assert frame[22:38] == socket.inet_pton(socket.AF_INET6, source)
     return frame[14:]
+
+
+def test_status_shows_every_counter_of_the_packet_filter(agent):
+    assert {f"dataplane.{name}" for name in COUNTERS} <= agent.call("status")["counters"].keys()
 
 
 def test_tcp_finds_its_way_through_a_narrow_path(link, agent, narrow):

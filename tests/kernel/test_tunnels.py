@@ -262,8 +262,13 @@ def test_what_comes_from_a_link_local_address_is_not_tunnelled(link, plane):
     assert plane.counters()["tunnel_link_local"] == before + 1
 
 
-def test_what_is_for_a_mobile_node_s_link_local_address_is_not_tunnelled(link, plane):
-    assert not on_home_link(link, TO_VIRTUAL_MAC, udp(NEIGHBOUR, "fe80::1001", b"hello"))
+def test_what_is_for_a_mobile_node_s_link_local_address_is_not_tunnelled_but_unreachable(link, plane):
+    """RFC 6275 section 10.4.2. The kernel says so when nobody on the link has answered for 3 seconds."""
+    with link.ha2.capture("eth1", ETH_P_IPV6) as capture:
+        assert not on_home_link(link, TO_VIRTUAL_MAC, udp(NEIGHBOUR, "fe80::1001", b"hello"))
+        answer = capture.first(lambda frame: frame[20] == 58 and frame[54:56] == b"\1\3", 5)
+    assert answer is not None
+    assert answer[38:54] == packed(NEIGHBOUR)
 
 
 @pytest.mark.parametrize("group", ["ff02::1", "ff05::2", "ff0e::1234"])

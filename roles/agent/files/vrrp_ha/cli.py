@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("file", nargs="?", help="the configuration (default: that of --config)")
     check.add_argument("--keys", metavar="FILE", help="use this keys file in place of keys_file")
     command("status", _status, "Show the virtual HAs and the health of the agent.")
+    command("metrics", _metrics, "Print the status as metrics for Prometheus.")
     bindings = command("bindings", _bindings, "List the binding cache of one virtual HA by home address.")
     bindings.add_argument("vrid", type=int, help="the virtual HA")
     bindings.add_argument("home_address", nargs="?", help="only this one")
@@ -213,6 +214,17 @@ def _status(options: argparse.Namespace, client: Client) -> None:
 
     result = client.call("status")
     _show(result, tables.status(result), options.json)
+
+
+@_asking
+def _metrics(options: argparse.Namespace, client: Client) -> None:
+    from .shell import metrics
+
+    status = client.call("status")
+    if options.json:
+        _print_json(metrics.plain(status))
+    else:
+        sys.stdout.write(metrics.render(status))
 
 
 @_asking

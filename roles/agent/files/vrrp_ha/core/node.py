@@ -123,8 +123,15 @@ class Node:
 
     def status(self, now: Instant) -> dict[str, object]:
         """The part of the control protocol's status that the cores know; plain data."""
+        return {"virtual_has": [self.describe(vrid, now) for vrid in self.vrids], **self.totals()}
+
+    def describe(self, vrid: int, now: Instant) -> dict[str, object]:
+        """One virtual HA's part of the status; KeyError for one that is not configured."""
+        return status.describe(self._roster.configured[vrid], self.settings.host, now)
+
+    def totals(self) -> dict[str, object]:
+        """The part of the status that is no virtual HA's."""
         return {
-            "virtual_has": [status.describe(v, self.settings.host, now) for v in self._roster.configured.values()],
             "security_associations": len(self.settings.ipsec.associations),
             "counters": dict(sorted(self.counters.items())),
         }

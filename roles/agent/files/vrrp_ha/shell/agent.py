@@ -18,7 +18,7 @@ from .. import __version__
 from ..core.events import DrainRequested, Reconfigured, RecoverRequested, StopRequested, UndrainRequested
 from ..core.node import Node
 from ..core.types import SECOND, Address, Instant
-from . import config, process
+from . import config, metrics, process
 from .calls import Calls
 from .clock import monotonic, wall_clock_us
 from .config import Configuration, ConfigurationError
@@ -28,6 +28,7 @@ from .hooks import REAP_US
 from .host import Host
 from .journal import Journal
 from .loop import Loop
+from .metrics_file import MetricsFile
 from .notify import ServiceManager
 from .poller import Poller
 from .state import StateDirectory, StateError
@@ -61,6 +62,7 @@ class Agent:
         self.host.connect(self._loop.links_changed, self._loop.others_are_waiting)
         shell = configuration.shell
         self._control = ControlServer(shell.control_socket, shell.control_group, poller, Calls(self).handle)
+        self._metrics_file = MetricsFile(configuration.metrics, self.metrics)
         self._signals, self._signalled = socket.socketpair()
         self._signals.setblocking(False)
         self._signalled.setblocking(False)
@@ -94,9 +96,11 @@ class Agent:
             self.journal.report("info", "without", None, {"what": "; ".join(refused)})
         self._loop.also(self._snapshot)
         self._loop.also(self._control.work)
+        self._loop.also(self._metrics_file.work)
         self._loop.every(SNAPSHOT_US, self._begin_snapshot)
         self._loop.every(SNAPSHOT_US, self._save_heard)
         self._loop.every(RETRY_US, self._retry)
+        self._loop.every(SECOND, self._metrics_file.begin)
         self._loop.every(REAP_US, self.host.hooks.reap)
         if self._service.watchdog_interval_us:
             self._loop.every(self._service.watchdog_interval_us, self._service.alive)
@@ -114,6 +118,7 @@ class Agent:
     def _finish(self) -> None:
         signal.set_wakeup_fd(-1)
         self._control.close()
+        self._metrics_file.close()
         self.host.stop()
         for _ in self._saving or ():
             pass
@@ -199,6 +204,7 @@ class Agent:
         self._note_need_of_restart(new)
         drained = self.node.drained
         self.configuration, self._files = new, FilesOnDisk(new)
+        self._metrics_file.follow(new.metrics)
         self._loop.handle(Reconfigured(new.node))
         for event in self.host.follow(new.node):
             self._loop.handle(event)
@@ -222,21 +228,33 @@ class Agent:
     def status(self) -> dict[str, Any]:
         """Everything that `vrrp-ha status` shows."""
         now = monotonic()
-        cores: dict[str, Any] = self.node.status(now)
-        alarms = list(self._alarms(cores["virtual_has"]))
+        return self._status([self.node.describe(vrid, now) for vrid in self.node.vrids])
+
+    def metrics(self) -> Iterator[str]:
+        """The same as metrics, in pieces that take about as long as anything else in a turn of the loop."""
+        virtual_has = []
+        for vrid in self.node.vrids:
+            if vrid in self.node.vrids:  # a reload may have come in between
+                virtual_has.append(self.node.describe(vrid, monotonic()))
+            yield ""
+        yield from metrics.pieces(self._status(virtual_has))
+
+    def _status(self, virtual_has: list[dict[str, Any]]) -> dict[str, Any]:
+        alarms = list(self._alarms(virtual_has))
+        totals: dict[str, Any] = self.node.totals()
         return {
             "format": 1,
             "host": self.configuration.node.host,
             "version": __version__,
             "pid": os.getpid(),
-            "uptime_s": (now - self._started) / SECOND,
+            "uptime_s": (monotonic() - self._started) / SECOND,
             "config_digest": self.configuration.digest,
             "config_current": self._files.are_current(),
             "healthy": not alarms,
             "warnings": [*alarms, *self._remarks()],
-            "security_associations": cores["security_associations"],
-            "virtual_has": cores["virtual_has"],
-            "counters": {**cores["counters"], **self.host.all_counters()},
+            **totals,
+            "virtual_has": virtual_has,
+            "counters": {**totals["counters"], **self.host.all_counters()},
         }
 
     def _alarms(self, virtual_has: list[dict[str, Any]]) -> Iterator[str]:
@@ -253,6 +271,8 @@ class Agent:
         yield from self.host.dataplane.remarks()
         if self._state.failure:
             yield f"state is not saved: {self._state.failure}"
+        if self._metrics_file.failure:
+            yield f"metrics are not written: {self._metrics_file.failure}"
         if self._control.warning:
             yield self._control.warning
         if self._restart_needed:

@@ -24,9 +24,10 @@ from ..core.settings import (
     VirtualHaSettings,
 )
 from ..core.types import CENTISECOND, SECOND
-from . import ipsec_config, policy_config, recovery_config, sync_key_config, tunnel_config
+from . import ipsec_config, metrics_config, policy_config, recovery_config, sync_key_config, tunnel_config
 from .fields import Fields, Problem, parse_json, suggestion
 from .keys import Keys, load_keys
+from .metrics_config import MetricsSettings
 
 FORMAT = 1
 DEFAULT_CONFIG = "/etc/vrrp-ha/agent.json"
@@ -60,6 +61,7 @@ class Configuration:
     digest: str = ""
     keys_digest: str = ""
     warnings: tuple[str, ...] = ()
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
 
 
 class ConfigurationError(Exception):
@@ -85,6 +87,7 @@ def load(path: str, keys_path: str | None = None) -> Configuration:
     recovery = recovery_config.read(fields.section("recovery"))
     tunnel = tunnel_config.read(fields.section("tunnel"))
     limits = policy_config.read_limits(fields.section("limits"))
+    metrics = metrics_config.read(fields.section("metrics"))
     keys_file = keys_path or shell.keys_file
     keys, keys_data = load_keys(keys_file, problems) if keys_file else (Keys(), b"")
     ipsec = ipsec_config.read(fields.section("ipsec"), keys.ipsec)
@@ -105,7 +108,14 @@ def load(path: str, keys_path: str | None = None) -> Configuration:
         ipsec=ipsec,
     )
     return Configuration(
-        path, node, shell, tuple(keys.sync_keys.values()), _digest(data), _digest(keys_data), tuple(_warnings(node))
+        path,
+        node,
+        shell,
+        tuple(keys.sync_keys.values()),
+        _digest(data),
+        _digest(keys_data),
+        tuple(_warnings(node)),
+        metrics,
     )
 
 

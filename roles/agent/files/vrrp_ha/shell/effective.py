@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from ..core.settings import Member, RouterAdvertisementSettings, SyncSettings, VirtualHaSettings
 from ..core.types import CENTISECOND, SECOND, text
-from . import ipsec_config, policy_config, recovery_config, tunnel_config
+from . import ipsec_config, metrics_config, policy_config, recovery_config, tunnel_config
 from .config import FORMAT, Configuration
 
 MASK = "********"
@@ -29,6 +29,7 @@ def effective(configuration: Configuration) -> dict[str, object]:
         "ipsec": ipsec_config.plain(node.ipsec),
         "tunnel": tunnel_config.plain(node.tunnel),
         "limits": policy_config.plain_limits(node.limits),
+        "metrics": metrics_config.plain(configuration.metrics),
         "virtual_has": [_virtual_ha(virtual_ha) for virtual_ha in node.virtual_has],
         "keys": {
             "sync_keys": [{"name": k.name, "key_id": k.key_id, "key": MASK} for k in configuration.sync_keys],

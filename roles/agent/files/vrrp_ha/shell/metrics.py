@@ -63,6 +63,8 @@ FAMILIES = {
     "insecure_bindings": Family("gauge", "1 if Binding Updates need no authentication."),
     "insecure_sync": Family("gauge", "1 if synchronisation needs no authentication."),
     "bindings": Family("gauge", "Bindings in the cache."),
+    "maximum_bindings": Family("gauge", "How many bindings it may have at most."),
+    "tentative_bindings": Family("gauge", "First registrations that wait for Duplicate Address Detection."),
     "bindings_digest": Family("gauge", "The low 52 bits of the cache's digest: equal where caches are equal."),
     "recoveries": Family("gauge", "Recoveries that wait (pending) or that mobile nodes were told of (sent)."),
     "recoveries_finished_total": Family("counter", "Recoveries that are over, by what came of them."),
@@ -72,6 +74,7 @@ FAMILIES = {
     "advertisements_received_total": Family("counter", "Valid VRRP advertisements received."),
     "binding_changes_total": Family("counter", "Bindings that this member changed as Master, or that expired."),
     "binding_updates_refused_total": Family("counter", "Binding Updates refused, by the status of the answer."),
+    "binding_policy_refusals_total": Family("counter", "Registrations that the operator's policy refused, by reason."),
     "dropped_packets_total": Family("counter", "Packets for a virtual HA that the agent dropped, by reason."),
     "tunnel_errors_relayed_total": Family("counter", "ICMPv6 errors about tunnel packets that sources were told of."),
     "tunnel_errors_dropped_total": Family("counter", "ICMPv6 errors about tunnel packets that nobody was told of."),
@@ -96,6 +99,7 @@ FAMILY_BY_COUNTER: dict[str, tuple[str, Labels]] = {
 }
 FAMILY_BY_PREFIX = {
     "dropped": ("dropped_packets_total", "reason"),
+    "policy": ("binding_policy_refusals_total", "reason"),
     "refused": ("binding_updates_refused_total", "status"),
     "recovery_limited": ("recoveries_limited_total", "limit"),
     "tunnel_error_relayed": ("tunnel_errors_relayed_total", "type"),
@@ -119,7 +123,7 @@ _FLAGS = (
     "insecure_bindings",
     "insecure_sync",
 )
-_NUMBERS = ("priority", "effective_priority", "bindings")
+_NUMBERS = ("priority", "effective_priority", "bindings", "maximum_bindings")
 
 
 def render(status: Status) -> str:
@@ -186,6 +190,7 @@ def of_virtual_ha(virtual_ha: Status) -> Iterator[Sample]:
     yield Sample("state_duration_seconds", which, virtual_ha["since_s"])
     for name in (*_NUMBERS, *_FLAGS):
         yield Sample(name, which, virtual_ha[name])
+    yield Sample("tentative_bindings", which, virtual_ha["tentative"])
     yield Sample("alarm", which, virtual_ha["alarm"] is not None)
     yield Sample("members", which, len(virtual_ha["members"]))
     interval = virtual_ha["advertisement_interval"] / _CENTISECONDS

@@ -88,6 +88,7 @@ IPSEC_SECURITY_ASSOCIATION = dict(
     home_address=dict(type="str", required=True),
     home_agent=dict(type="str"),
     algorithm=dict(type="str", choices=["aes-cbc-hmac-sha-256-128", "aes-gcm-16"]),
+    prefix_discovery=dict(type="bool"),
     spi_in=dict(type="int", required=True),
     encryption_key_in=dict(type="str", required=True, no_log=True),
     authentication_key_in=dict(type="str", no_log=True),

@@ -234,6 +234,9 @@ options:
           - V(aes-gcm-16) needs O(sender_id), and is not recommended with keys that are never changed.
         type: str
         choices: [aes-cbc-hmac-sha-256-128, aes-gcm-16]
+      prefix_discovery:
+        description: Protect Mobile Prefix Solicitations and Advertisements as well. Left out, it is V(true).
+        type: bool
       spi_in:
         description: The security parameter index of what the mobile node sends.
         type: int

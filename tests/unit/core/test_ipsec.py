@@ -18,9 +18,11 @@ from tests.unit.core.protecting import (
     PLAIN_HOME,
     SPI_IN,
     SPI_OUT,
+    IPv6,
     association,
     give,
     opened,
+    scapys,
     sent,
     update,
 )
@@ -30,7 +32,8 @@ from vrrp_ha.core.effects import InstallBindings, SendFrame, SendPacket
 from vrrp_ha.core.ipsec import Ipsec
 from vrrp_ha.core.ipsec_settings import IpsecSettings
 from vrrp_ha.core.settings import NodeSettings
-from vrrp_ha.wire import esp, ipv6, mobility
+from vrrp_ha.wire import esp, icmpv6, ipv6, mobility
+from vrrp_ha.wire.errors import WireError
 
 BOTH = pytest.mark.parametrize("algorithm", [CBC, GCM], ids=lambda algorithm: algorithm.value)
 
@@ -173,6 +176,45 @@ def test_what_is_in_it_has_to_be_mobility_signalling():
     payload = esp.seal(given.inbound, 1, bytes(16), ipv6.IPV6, bytes(40))
     story.receives(ipv6.encode(ipv6.Packet(CARE_OF, VHA, 64, ipv6.ESP, payload, home_address=HOME)), 1.0)
     assert dropped(story) == {"esp_payload": 1}
+
+
+def prefix_solicitation(given, home=HOME) -> bytes:
+    clear = icmpv6.encode(icmpv6.PrefixSolicitation(7))
+    packet = ipv6.with_checksum(ipv6.Packet(CARE_OF, VHA, 64, ipv6.ICMPV6, clear, home_address=home), 2)
+    return bytes(scapys(given.inbound).encrypt(IPv6(ipv6.encode(packet)))) if given else ipv6.encode(packet)
+
+
+def test_prefix_discovery_is_protected_unless_the_association_is_not_for_it():
+    """RFC 3776 section 3.3."""
+    given = association()
+    ipsec = Ipsec(IpsecSettings((given,)), "ha1", 1, Counter())
+    solicitation = ipsec.inbound(ipv6.decode(prefix_solicitation(given)))
+    icmpv6.check_packet(solicitation)
+    assert icmpv6.decode(solicitation.payload) == icmpv6.PrefixSolicitation(7)
+    with pytest.raises(WireError, match="unprotected"):
+        ipsec.inbound(ipv6.decode(prefix_solicitation(None)))
+    clear = icmpv6.encode(icmpv6.PrefixAdvertisement(7, False, False))
+    advertisement = ipv6.Packet(VHA, CARE_OF, 64, ipv6.ICMPV6, clear, routing_home_address=HOME)
+    answer = SendPacket(ipv6.encode(ipv6.with_checksum(advertisement, 2)))
+    sealed = ipv6.decode(ipsec.outbound(answer).packet)
+    assert esp.open_(given.outbound, sealed.payload)[0] == ipv6.ICMPV6
+    assert sealed.routing_home_address == HOME
+
+    signalling_only = replace(given, prefix_discovery=False)
+    ipsec = Ipsec(IpsecSettings((signalling_only,)), "ha1", 1, Counter())
+    assert ipsec.inbound(ipv6.decode(prefix_solicitation(None))).protected is False
+    with pytest.raises(WireError, match="esp_payload"):
+        ipsec.inbound(ipv6.decode(prefix_solicitation(given)))
+    assert ipsec.outbound(answer) is answer
+
+
+def test_other_icmp_of_who_has_an_association_passes_by():
+    ipsec = Ipsec(IpsecSettings((association(),)), "ha1", 1, Counter())
+    solicitation = ipv6.Packet(HOME, VHA, 255, ipv6.ICMPV6, icmpv6.encode(icmpv6.NeighbourSolicitation(VHA)))
+    assert ipsec.inbound(solicitation) is solicitation
+    advertisement = icmpv6.encode(icmpv6.NeighbourAdvertisement(VHA, True, True, True))
+    effect = SendPacket(ipv6.encode(ipv6.Packet(VHA, HOME, 255, ipv6.ICMPV6, advertisement)))
+    assert ipsec.outbound(effect) is effect
 
 
 # --- keys change -------------------------------------------------------------------------------------------

@@ -56,7 +56,7 @@ def files(tmp_path):
 
 def test_what_is_given_is_used_and_shown_without_its_secrets(files, tmp_path):
     files.config["ipsec"] = {"sender_id": 7}
-    files.keys["ipsec_security_associations"] = [cbc(home_agent="2001:db8:1::51"), gcm()]
+    files.keys["ipsec_security_associations"] = [cbc(home_agent="2001:db8:1::51"), gcm(prefix_discovery=False)]
     configuration = files.load()
     assert configuration.node.ipsec == IpsecSettings(
         (
@@ -70,6 +70,7 @@ def test_what_is_given_is_used_and_shown_without_its_secrets(files, tmp_path):
                 packed("2001:db8:1::1002"),
                 Keys(0x1002, Algorithm.AES_GCM_16, b"\x20" * 20),
                 Keys(0x2002, Algorithm.AES_GCM_16, b"\x21" * 36),
+                prefix_discovery=False,
             ),
         ),
         7,
@@ -79,6 +80,7 @@ def test_what_is_given_is_used_and_shown_without_its_secrets(files, tmp_path):
     first, second = shown["keys"]["ipsec_security_associations"]
     assert (first["home_address"], first["home_agent"], first["spi_in"]) == (HOME, "2001:db8:1::51", 0x1001)
     assert second["algorithm"] == "aes-gcm-16"
+    assert (first["prefix_discovery"], second["prefix_discovery"]) == (True, False)
     for octet in range(0x10, 0x30):
         assert f"{octet:02x}" * 16 not in json.dumps(shown)
     del shown["keys"]

@@ -21,12 +21,14 @@ from itertools import count
 
 from ..wire import esp, ipv6
 from ..wire.errors import WireError
+from ..wire.icmpv6 import MessageType
 from .effects import SendFrame, SendPacket
 from .ipsec_settings import IpsecSettings, SecurityAssociation
 from .types import Address
 
 _COUNTER_BITS = 24  # below the epoch, in the 56 bits that every sender has of the 64
-_MAY_BE_MOBILITY = (ipv6.MOBILITY, ipv6.ROUTING)
+_MAY_BE_PROTECTED = (ipv6.MOBILITY, ipv6.ROUTING, ipv6.ICMPV6)
+_PREFIX_DISCOVERY = (bytes((MessageType.PREFIX_SOLICITATION,)), bytes((MessageType.PREFIX_ADVERTISEMENT,)))
 
 
 class Ipsec:
@@ -55,11 +57,11 @@ class Ipsec:
 
         WireError: not from who it says, or not protected although it should be.
         """
-        if not self._settings.associations or packet.next_header not in (ipv6.ESP, ipv6.MOBILITY):
+        if not self._settings.associations:
             return packet
         associations = self._settings.between(packet.logical_source, packet.destination)
-        if packet.next_header == ipv6.MOBILITY:
-            if associations:
+        if packet.next_header != ipv6.ESP:
+            if any(_covers(association, packet.next_header, packet.payload) for association in associations):
                 raise WireError("unprotected", "this mobile node has a security association")
             return packet
         spi = esp.spi_of(packet.payload)
@@ -70,7 +72,7 @@ class Ipsec:
 
     def _opened(self, packet: ipv6.Packet, association: SecurityAssociation, one_of_several: bool) -> ipv6.Packet:
         next_header, payload = esp.open_(association.inbound, packet.payload)
-        if next_header != ipv6.MOBILITY:
+        if not _covers(association, next_header, payload):
             raise WireError("esp_payload", f"next header {next_header}")
         self._counters["esp_received"] += 1
         if one_of_several:
@@ -83,16 +85,16 @@ class Ipsec:
         """The effect; if it sends signalling to a mobile node with an association, in ESP."""
         match effect:
             case SendPacket(packet=octets) | SendFrame(packet=octets) if self._settings.associations:
-                if octets[6] in _MAY_BE_MOBILITY:
-                    packet = ipv6.decode(octets)
-                    sealed = self._sealed(packet) if packet.next_header == ipv6.MOBILITY else None
+                if octets[6] in _MAY_BE_PROTECTED:
+                    sealed = self._sealed(ipv6.decode(octets))
                     return replace(effect, packet=sealed) if sealed else effect
         return effect
 
     def _sealed(self, packet: ipv6.Packet) -> bytes | None:
         """RFC 3776 section 3.1: ESP behind the type 2 routing header, or alone to a mobile node at home."""
         home_address = packet.logical_destination
-        associations = self._settings.between(home_address, packet.source)
+        between = self._settings.between(home_address, packet.source)
+        associations = [a for a in between if _covers(a, packet.next_header, packet.payload)]
         if not associations:
             return None
         answering = self._answering.get(home_address)
@@ -106,3 +108,10 @@ class Ipsec:
         if keys.algorithm is esp.Algorithm.AES_GCM_16:
             return bytes((self._settings.sender,)) + number.to_bytes(7, "big")
         return esp.unpredictable_iv(keys, self._host_part + number.to_bytes(8, "big"))
+
+
+def _covers(association: SecurityAssociation, next_header: int, payload: bytes) -> bool:
+    """What the association is for (RFC 3776 sections 3.1 and 3.3); everything else passes by."""
+    if next_header == ipv6.MOBILITY:
+        return True
+    return association.prefix_discovery and next_header == ipv6.ICMPV6 and payload[:1] in _PREFIX_DISCOVERY

@@ -21,6 +21,7 @@ class SecurityAssociation:
     outbound: Keys
     home_agent: Address | None = None  # None: with whichever home agent of this node the mobile node speaks
     identity: str = ""  # of the mobile node, a network access identifier
+    prefix_discovery: bool = True  # Mobile Prefix Solicitations and Advertisements are protected as well
 
     @property
     def uses_gcm(self) -> bool:

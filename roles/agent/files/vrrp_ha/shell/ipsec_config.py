@@ -49,6 +49,7 @@ def _association(fields: Fields) -> SecurityAssociation | None:
     algorithm = Algorithm(fields.choice("algorithm", [a.value for a in Algorithm], _DEFAULT.value))
     inbound = _keys(fields, "in", algorithm)
     outbound = _keys(fields, "out", algorithm)
+    prefix_discovery = fields.boolean("prefix_discovery", True)
     for name, address in (("home_address", home_address), ("home_agent", home_agent)):
         if address is not None and not _is_usable(address):
             fields.problem(name, f"{address} is not a global unicast address", "Use the address that is bound.")
@@ -62,9 +63,8 @@ def _association(fields: Fields) -> SecurityAssociation | None:
     identity = read_identity(fields)
     if home_address is None:
         return None
-    return SecurityAssociation(
-        home_address.packed, inbound, outbound, home_agent.packed if home_agent else None, identity
-    )
+    with_whom = home_agent.packed if home_agent else None
+    return SecurityAssociation(home_address.packed, inbound, outbound, with_whom, identity, prefix_discovery)
 
 
 def _is_usable(address: IPv6Address) -> bool:
@@ -159,6 +159,7 @@ def _plain(association: SecurityAssociation) -> dict[str, object]:
         "home_agent": text(association.home_agent) if association.home_agent else None,
         "algorithm": association.inbound.algorithm.value,
         "identity": association.identity or None,
+        "prefix_discovery": association.prefix_discovery,
     }
     for direction, keys in (("in", association.inbound), ("out", association.outbound)):
         result[f"spi_{direction}"] = keys.spi

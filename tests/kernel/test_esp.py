@@ -1,6 +1,6 @@
 # Copyright: the mip6.vrrp_ha developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A mobile node that signals in ESP, with real packets: away, and when its home agent is killed."""
+"""A mobile node that signals in ESP, with real packets: away, when its home agent is killed, and back at home."""
 
 import json
 import subprocess
@@ -57,7 +57,7 @@ def members(new_agent, association):
     return a, b
 
 
-def test_away_and_through_a_failover(members, link, mobile_node, association):
+def test_away_through_a_failover_and_back_at_home(members, link, mobile_node, association):
     a, b = members
     (answer,) = signal(link, association, "--care-of", CARE_OF)
     assert (answer["kind"], answer["status"], answer["protected"], answer["routing_header"]) == ("ack", 0, True, True)
@@ -69,6 +69,12 @@ def test_away_and_through_a_failover(members, link, mobile_node, association):
     (answer,) = signal(link, association, "--care-of", CARE_OF)
     assert (answer["status"], answer["from"], answer["protected"]) == (0, VHA, True)
     assert b.call("status")["counters"]["esp_received"] == 1
+
+    # At home there is neither a Home Address option nor a routing header (RFC 3776 section 3.1).
+    link.run("c", "ip", "addr", "add", f"{HOME}/64", "dev", "eth1", "nodad")
+    found = signal(link, association, "--at-home")
+    assert [(f["kind"], f["status"], f["routing_header"]) for f in found] == [("ack", 0, False)]
+    until(lambda: b.bound() == {})
 
 
 def test_an_unprotected_binding_update_of_who_has_an_association_is_dropped(members, mobile_node):

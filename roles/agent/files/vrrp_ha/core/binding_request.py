@@ -72,6 +72,8 @@ def validate(event: MobilityReceived) -> BindingRequest:
         raise DiscardedError("routing_header")  # meant for somebody else; none of ours is at home here
     mobility.check_packet(packet)
     update = mobility.decode(packet.payload)
+    if isinstance(update, mobility.UnknownMessage):
+        raise DiscardedError("unknown_mobility_type")
     if not isinstance(update, mobility.BindingUpdate):
         raise DiscardedError("mobility_type")
     home_address = packet.logical_source

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from .authentication import KeyRing, ReplayGuard
 from .binding_cache import BindingCache
 from .settings import MobileNodeKey, NodeSettings
+from .token_bucket import TokenBucket
 from .types import Address, Instant
 from .update_limits import UpdateLimits
 
@@ -38,6 +39,7 @@ class Commons:
         self.heard: Heard = {} if heard is None else heard
         self._wall_offset_us = wall_offset_us
         self.limits = UpdateLimits(node.limits)
+        self.errors = TokenBucket(node.limits.errors, Instant(0))  # Binding Errors and Parameter Problems
         self.maximum_bindings = node.limits.maximum_bindings
         self._ipsec = node.ipsec
         self._given_keys: tuple[MobileNodeKey, ...] = ()
@@ -50,6 +52,8 @@ class Commons:
             self.keys = KeyRing(node.mobile_node_keys)
         self.replay.window_us = node.replay_window_us
         self.limits.reconfigure(node.limits)
+        if node.limits.errors != self.errors.pace:
+            self.errors = TokenBucket(node.limits.errors, Instant(0))
         self.maximum_bindings = node.limits.maximum_bindings
         self._ipsec = node.ipsec
 

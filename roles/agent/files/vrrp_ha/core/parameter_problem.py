@@ -15,7 +15,7 @@ from ..wire import icmpv6, ipv6
 from ..wire.icmpv6 import IcmpError, MessageType
 from .binding_request import is_unicast_routable
 from .effects import Report, SendPacket
-from .token_bucket import Pace, TokenBucket
+from .token_bucket import TokenBucket
 from .types import Instant
 
 POINTERS = {"payload_protocol": 0, "header_length": 1}
@@ -24,27 +24,20 @@ POINTERS = {"payload_protocol": 0, "header_length": 1}
 _ERRONEOUS_FIELD = 0
 _HOP_LIMIT = 64
 _MOST_QUOTED = 1280 - ipv6.HEADER_LENGTH - 8  # the error fits the minimum MTU
-_LIMIT = Pace(10_000_000, 10)  # 10 a second: RFC 4443 section 2.4 (f) has this for a small device
 
 
-class ParameterProblems:
-    """The Master's, of one virtual HA; a Backup is not asked."""
-
-    def __init__(self) -> None:
-        self._bucket = TokenBucket(_LIMIT, Instant(0))
-
-    def about(self, received: bytes, packet: ipv6.Packet, reason: str, now: Instant) -> Iterator[object]:
-        """What to send about a packet that was dropped for this reason; received: its octets as they came."""
-        octets = received[: packet.outer_length]
-        if reason not in POINTERS or not is_unicast_routable(packet.source):
-            return
-        if not octets.endswith(packet.payload):  # it came within ESP, and is not spoken of in the clear
-            return
-        if not self._bucket.take(now):
-            yield Report("debug", "parameter_problems_limited")
-            return
-        pointer = packet.outer_length - len(packet.payload) + POINTERS[reason]
-        error = IcmpError(MessageType.PARAMETER_PROBLEM, _ERRONEOUS_FIELD, pointer, octets[:_MOST_QUOTED])
-        answer = ipv6.Packet(packet.destination, packet.source, _HOP_LIMIT, ipv6.ICMPV6, icmpv6.encode(error))
-        yield SendPacket(ipv6.encode(ipv6.with_checksum(answer, icmpv6.CHECKSUM_OFFSET)))
-        yield Report("debug", "parameter_problems_sent")
+def about(received: bytes, packet: ipv6.Packet, reason: str, limit: TokenBucket, now: Instant) -> Iterator[object]:
+    """What the Master sends about a packet that was dropped for this reason; received: its octets as they came."""
+    octets = received[: packet.outer_length]
+    if reason not in POINTERS or not is_unicast_routable(packet.source):
+        return
+    if not octets.endswith(packet.payload):  # it came within ESP, and is not spoken of in the clear
+        return
+    if not limit.take(now):
+        yield Report("debug", "parameter_problems_limited")
+        return
+    pointer = packet.outer_length - len(packet.payload) + POINTERS[reason]
+    error = IcmpError(MessageType.PARAMETER_PROBLEM, _ERRONEOUS_FIELD, pointer, octets[:_MOST_QUOTED])
+    answer = ipv6.Packet(packet.destination, packet.source, _HOP_LIMIT, ipv6.ICMPV6, icmpv6.encode(error))
+    yield SendPacket(ipv6.encode(ipv6.with_checksum(answer, icmpv6.CHECKSUM_OFFSET)))
+    yield Report("debug", "parameter_problems_sent")

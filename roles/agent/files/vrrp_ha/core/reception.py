@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from ..wire import icmpv6, ipv6, vrrp
 from ..wire.errors import WireError
-from . import address_detection, neighbours
+from . import address_detection, binding_error, neighbours
 from .events import PacketReceived
 from .ipsec import Ipsec
 from .roster import Roster
@@ -34,6 +34,9 @@ class Reception:
     def received(self, event: PacketReceived, now: Instant) -> Iterator[object]:
         """What is to be done about a packet; WireError if it is not a good one, or for nobody here."""
         packet = self._ipsec.inbound(ipv6.decode(event.packet))
+        if binding_error.needs_binding(packet):
+            yield from self._with_home_address(event, packet, now)
+            return
         match packet.next_header:
             case vrrp.NEXT_HEADER:
                 yield from self._vrrp(event.interface, packet, now)
@@ -70,6 +73,15 @@ class Reception:
         if virtual_ha and virtual_ha.settings.mipv6_ha_mode:
             caused = self._roster.attend(virtual_ha, virtual_ha.signal(event, packet, now))
             yield from self._roster.spread(caused, now)
+
+    def _with_home_address(self, event: PacketReceived, packet: ipv6.Packet, now: Instant) -> Iterator[object]:
+        """RFC 6275 section 9.3.1: what is not about a registration, from who says to be a mobile node that has one."""
+        virtual_ha = self._roster.find_address(packet.destination)
+        is_bound = virtual_ha is not None and binding_error.is_bound_there(packet, virtual_ha.cache)
+        if is_bound and packet.next_header == ipv6.ICMPV6:
+            yield from self._icmpv6(event, packet, now)
+        else:
+            yield from self._signal(event, packet, now)
 
     # --- ICMPv6 --------------------------------------------------------------------------------------------
 

@@ -11,14 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ..wire import ipv6, mobility
-from . import neighbours
+from . import binding_error, neighbours, parameter_problem
 from .address_detection import AddressClaimed
 from .binding_cache import BindingCache
 from .binding_request import MobilityReceived, is_unicast_routable
 from .commons import Commons
 from .effects import InstallBindings, RemoveBindings, Report
 from .events import LOOPBACK, PacketReceived, TimerFired
-from .parameter_problem import ParameterProblems
 from .recovery import BindingsLapsed, MobileNodeRegistered, Recovery, RecoveryWanted, TriggerSeen
 from .registration import Registration
 from .router_advertiser import SpeakerChanged
@@ -33,12 +32,12 @@ class Signalling:
     def __init__(self, settings: VirtualHaSettings, node: NodeSettings, cache: BindingCache, commons: Commons) -> None:
         self._settings, self._node = settings, node
         self._cache = cache
+        self._commons = commons
         self._link_local = settings.link_local  # until the link is there
         self._registration = Registration(settings, commons, cache)
         self._note_own_addresses()
         self.recovery = Recovery(settings, node, cache, commons)
         self._tunnel_errors = TunnelErrors(settings, node.tunnel, cache)
-        self._parameter_problems = ParameterProblems()
 
     @property
     def tentative(self) -> int:
@@ -60,6 +59,10 @@ class Signalling:
 
     def received(self, event: PacketReceived, packet: ipv6.Packet, now: Instant) -> Iterator[object]:
         """A Mobility Header, ESP or an ICMPv6 error came to an address of the virtual HA."""
+        if binding_error.needs_binding(packet) and not binding_error.is_bound_there(packet, self._cache):
+            yield Report("debug", "dropped.unknown_binding")
+            yield from self._binding_error(packet, binding_error.UNKNOWN_BINDING, now)
+            return
         if packet.next_header == ipv6.ICMPV6:
             yield from self._tunnel_errors.received(packet, now, made_here=event.interface == LOOPBACK)
             return
@@ -77,7 +80,12 @@ class Signalling:
                     yield from self._unreadable(packet, "unknown_spi", now)
                 case Report(kind=kind) if kind.startswith("dropped."):
                     reason = kind.removeprefix("dropped.")
-                    yield from self._parameter_problems.about(event.packet, packet, reason, now)
+                    if status := binding_error.STATUSES.get(reason):
+                        yield from self._binding_error(packet, status, now)
+                    yield from parameter_problem.about(event.packet, packet, reason, self._commons.errors, now)
+
+    def _binding_error(self, packet: ipv6.Packet, status: int, now: Instant) -> Iterator[object]:
+        yield from binding_error.about(packet, status, self._settings, self._commons.errors, now)
 
     def claimed(self, event: AddressClaimed, now: Instant) -> Iterable[object]:
         """A neighbour has an address, perhaps one that a mobile node wants to have bound."""

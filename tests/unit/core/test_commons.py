@@ -97,6 +97,16 @@ def test_also_what_it_accepted_before_that():
     assert len(story.node.bindings(52)) == 0
 
 
+def test_a_deregistration_that_another_member_got_is_known_by_what_it_told_of_it():
+    story = serving_both()
+    assert status(story, update(seconds=1, sequence=7, destination=OWN_VHA), 1) == (0, 7)
+    farewell = update(seconds=2, sequence=9, lifetime_s=0)
+    story.node.bindings(51).departed.note(HOME, 9, at(2))
+    assert status(story, readdressed(farewell), 3) == (135, 9)
+    assert story.node.bindings(52).get(HOME)
+    assert status(story, update(seconds=4, sequence=10, lifetime_s=0, destination=OWN_VHA), 4) == (0, 10)
+
+
 def test_timestamps_outlive_a_change_of_keys_for_every_virtual_ha():
     story = serving_both()
     octets = update(seconds=1)

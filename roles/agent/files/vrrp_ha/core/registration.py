@@ -214,18 +214,22 @@ class Registration:
         waiting = self.detection.get(request.home_address)
         if waiting and not is_greater(request.update.sequence, waiting.request.update.sequence):
             raise DiscardedError("tentative_sequence")  # the newer one will be answered
-        if not _is_deregistration(request):
-            self._check_sequence_elsewhere(request, now)
+        self._check_sequence_elsewhere(request, now)
 
     def _check_sequence_elsewhere(self, request: BindingRequest, now: Instant) -> None:
         """Not what another virtual HA has accepted, maybe at another member: of that, the binding is known here.
 
         The authenticator does not say which home agent was meant, and the timestamps that another member has seen are
-        not known. A mobile node that counts for each home agent is told where to go on.
+        not known. A mobile node that counts for each home agent is told where to go on. A de-registration is refused if
+        it is the very one that another virtual HA was sent.
         """
+        home_address, sequence = request.home_address, request.update.sequence
+        leaves = _is_deregistration(request)
         for cache in self._commons.caches():
-            last = None if cache is self._cache else _last_sequence(cache, request.home_address, now)
-            if last is not None and not is_greater(request.update.sequence, last):
+            if cache is self._cache:
+                continue
+            last = cache.departed.sequence(home_address, now) if leaves else _last_sequence(cache, home_address, now)
+            if last is not None and (sequence == last if leaves else not is_greater(sequence, last)):
                 raise RefusedError(BindingStatus.SEQUENCE_OUT_OF_WINDOW, sequence=last)
 
     def _check_registration_type(self, request: BindingRequest) -> None:

@@ -32,8 +32,8 @@ CARE_OF, FOREIGN = "2001:db8:2::77", "2001:db8:2::/64"
 KEY = bytes(range(16))
 SPI = 256
 SYNC_KEY = "00112233445566778899aabbccddeeff"
-ADDRESSES = {"a": "2001:db8:1::a", "b": "2001:db8:1::b", "c": "2001:db8:1::c"}
-MACS = {"a": "02:00:00:00:00:0a", "b": "02:00:00:00:00:0b", "c": "02:00:00:00:00:0c"}
+ADDRESSES = {"a": "2001:db8:1::a", "b": "2001:db8:1::b", "c": "2001:db8:1::c", "d": "2001:db8:1::d"}
+MACS = {"a": "02:00:00:00:00:0a", "b": "02:00:00:00:00:0b", "c": "02:00:00:00:00:0c", "d": "02:00:00:00:00:0d"}
 ETH_P_IPV6 = 0x86DD
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -310,11 +310,12 @@ def binding_update(
     lifetime_s: int = 600,
     spi: int = SPI,
     key: bytes = KEY,
+    flags: int = 0xC000,
 ) -> bytes:
     """A whole IPv6 packet: RFC 6275 section 6.1.7 with the options of RFC 4283 and RFC 4285."""
     ntp = int((time.time() + 2_208_988_800) * 2**32)
     message = struct.pack("!BBBBH", 59, 9, 5, 0, 0)
-    message += struct.pack("!HHH", sequence, 0xC000, lifetime_s // 4)
+    message += struct.pack("!HHH", sequence, flags, lifetime_s // 4)
     message += b"\x01\x00" + b"\x03\x10" + packed(care_of)
     message += b"\x08\x10\x01mn1@example.com"
     message += b"\x0a\x08" + ntp.to_bytes(8) + b"\x00"
@@ -336,14 +337,14 @@ class MobileNode:
             self._out = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW)
         self._seen = Observer(link)
 
-    def register(self, **options: Any) -> int:
+    def register(self, patience: float = 1.0, **options: Any) -> int:
         """Send a Binding Update and return the status of the acknowledgement."""
         self.sequence += 1
-        packet = binding_update(self.sequence, **options)
+        packet = binding_update(**{"sequence": self.sequence, **options})
         self._seen.drop()
         for _ in range(3):
             self._out.sendto(packet, (options.get("vha", VHA), 0))
-            for _, frame in self._seen.frames(1.0):
+            for _, frame in self._seen.frames(patience):
                 upper = frame[14 + 40 + 24 :]  # behind a type 2 routing header
                 if frame[14 + 6] == 43 and upper[2] == 6:
                     return upper[6]

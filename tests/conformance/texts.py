@@ -28,6 +28,7 @@ REQUIREMENTS = Path(__file__).parent / "requirements.yml"
 FILES = {
     "draft": "draft-deng-mip6-vrrp-homeagent-reliability-00.txt",
     "rfc6275": "rfc6275.txt",
+    "rfc3776": "rfc3776.txt",
     "rfc4285": "rfc4285.txt",
     "rfc5142": "rfc5142.txt",
     "rfc9568": "rfc9568.txt",

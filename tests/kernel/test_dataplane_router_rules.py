@@ -7,14 +7,11 @@ import socket
 import pytest
 
 from tests.kernel.home_link import (
-    CARE_OF,
     CN,
     ETH_P_IPV6,
-    HOME,
     VHA,
     VIRTUAL_MAC,
     HomeLink,
-    binding,
     icmpv6,
     ipv6,
     settings,
@@ -25,7 +22,6 @@ from vrrp_ha.core.types import packed
 
 NEIGHBOUR, NEIGHBOUR_MAC, NEW_MAC = "2001:db8:1::99", "02:00:00:00:00:99", "02:00:00:00:00:9a"
 REDIRECT, NEIGHBOUR_ADVERTISEMENT = 137, 136
-UNREACHABLE, ADDRESS_UNREACHABLE = 1, 3
 
 
 @pytest.fixture(scope="module")
@@ -97,16 +93,3 @@ def test_nobody_but_the_owner_forwards_what_is_for_the_virtual_address(link, mas
     with link.router.capture("home", ETH_P_IPV6) as capture:
         on_the_home_link(link, VIRTUAL_MAC, udp(NEIGHBOUR, VHA, b"for nobody here"))
         assert capture.first(lambda frame: b"for nobody here" in frame, 0.4) is None
-
-
-def test_what_is_for_a_mobile_nodes_link_local_address_comes_back_as_unreachable(link, master):
-    """RFC 6275 section 10.4.2. The kernel looks for the mobile node on the link for 3 seconds, as it may be there."""
-    master.install(51, [binding(HOME, CARE_OF)])
-    settle(master)
-    neighbour = "2001:db8:1::a2"  # somebody whom the answer finds
-    with link.ha2.capture("eth1", ETH_P_IPV6) as capture, link.mn.capture("eth0", ETH_P_IPV6) as abroad:
-        on_the_home_link(link, VIRTUAL_MAC, udp(neighbour, "fe80::1001", b"where are you"), link.ha2.mac("eth1"))
-        answer = capture.first(lambda frame: frame[20] == 58 and frame[54] == UNREACHABLE, 5)
-        assert abroad.first(lambda frame: b"where are you" in frame, 0.05) is None
-    assert answer is not None
-    assert (answer[55], answer[38:54]) == (ADDRESS_UNREACHABLE, packed(neighbour))

@@ -16,6 +16,7 @@ from vrrp_ha.core.effects import (
     InstallBindings,
     RemoveBindings,
     Report,
+    RunHook,
     SendFrame,
     SendPacket,
     SetUp,
@@ -69,6 +70,7 @@ class Host:
         self.started_at = 0
         self.owns: set[int] = set()  # the VRIDs that it has advertised as owner since its agent started
         self.reports: Counter[str] = Counter()
+        self.hooks: list[tuple[str, ...]] = []  # arguments of the operator's program, each time it was run
         self.recovered_at = -SECOND  # when it last took what another member knew better
         self._epoch = 0
         self._saved: dict[int, list[tuple[Binding, int]]] = {}
@@ -303,6 +305,9 @@ class Host:
                     self.recovered_at = self.world.now
                 if level != "debug":
                     self.world.log(self, f"reports {kind} {effect.fields}")
+            case RunHook(arguments=arguments):
+                self.hooks.append(arguments)
+                self.world.log(self, f"runs the hook {arguments}")
             case SetUp(virtual_ha=virtual_ha):
                 self.kernel.routes.setdefault(virtual_ha.vrid, {})
             case TearDown(vrid=vrid):

@@ -1,6 +1,9 @@
 # Copyright: the mip6.vrrp_ha developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A mobile node: registers, refreshes, moves and comes home (RFC 6275), and signs what it says (RFC 4285)."""
+"""A mobile node: registers, refreshes, moves and comes home (RFC 6275), and signs what it says (RFC 4285).
+
+Where a home agent sends it by a Home Agent Switch that is properly signed, it goes (RFC 5142).
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
 
 SPI = 256
 KEY = b"every mobile node's key"
+OTHER_SPI = 300
+OTHER_KEY = b"what it shares with the home agents that it is sent to"
+CLOCK_TOLERANCE_US = 7 * SECOND
 FIRST_RETRY_US = 1 * SECOND  # RFC 6275 section 12: INITIAL_BINDACK_TIMEOUT
 FIRST_REGISTRATION_RETRY_US = 1500 * MILLISECOND  # InitialBindackTimeoutFirstReg: the home agent tests the address
 LAST_RETRY_US = 32 * SECOND
@@ -48,6 +54,8 @@ class MobileNode:
         self.acknowledged: Acknowledged | None = None
         self.deregistered_at: int | None = None
         self.refused: list[int] = []
+        self.switched = 0
+        self._spi, self._key = SPI, KEY
         self._sequence = world.rng.randint(0, 0xFFFF)
         self._moves = 0
         self._pending: tuple[int, bool] | None = None  # sequence number, whether it registers
@@ -81,8 +89,11 @@ class MobileNode:
         self._pending = None
 
     def receive(self, packet: ipv6.Packet) -> None:
-        """A Binding Acknowledgement."""
+        """A Binding Acknowledgement or a Home Agent Switch."""
         answer = mobility.decode(packet.payload)
+        if isinstance(answer, mobility.HomeAgentSwitch):
+            self._sent_elsewhere(packet, answer)
+            return
         if not isinstance(answer, mobility.BindingAck) or self._pending is None:
             return
         sequence, registers = self._pending
@@ -96,6 +107,27 @@ class MobileNode:
             self._accepted(sequence, False, 0)
         else:
             self.refused.append(answer.status)
+
+    def _sent_elsewhere(self, packet: ipv6.Packet, message: mobility.HomeAgentSwitch) -> None:
+        """RFC 5142 section 6.1."""
+        if packet.destination != self.care_of or not self._is_signed(packet, message):
+            return
+        wanted = next(v for v in self.world.virtual_has if v.vha_address == message.home_agents[0])
+        if (wanted.vrid, self._spi) == (self.virtual_ha.vrid, OTHER_SPI):
+            return  # it is there already, or on its way
+        self.switched += 1
+        self.virtual_ha, self._spi, self._key = wanted, OTHER_SPI, OTHER_KEY
+        self.register()
+
+    def _is_signed(self, packet: ipv6.Packet, message: mobility.HomeAgentSwitch) -> bool:
+        option = mobility.first(message.options, mobility.Authentication)
+        timestamp = mobility.first(message.options, mobility.ReplayProtection)
+        if option is None or timestamp is None or option.spi != OTHER_SPI:
+            return False
+        covered = packet.payload[: option.covered]
+        off = abs(timestamp.timestamp - ntp_timestamp(self.world.wall)) * SECOND >> 32
+        signed = mobility.mn_ha_authenticator(OTHER_KEY, self.care_of, self.home, covered)
+        return off <= CLOCK_TOLERANCE_US and signed == option.authenticator
 
     def _accepted(self, sequence: int, registers: bool, lifetime_us: int) -> None:
         self._pending = None
@@ -140,7 +172,7 @@ class MobileNode:
             self.lifetime_us if registers else 0,
             (mobility.ReplayProtection(ntp_timestamp(self.world.wall)),),
         )
-        payload = mobility.encode_authenticated(update, SPI, KEY, self.care_of, self.home)
+        payload = mobility.encode_authenticated(update, self._spi, self._key, self.care_of, self.home)
         packet = ipv6.Packet(
             source=self.care_of,
             destination=self.virtual_ha.vha_address,

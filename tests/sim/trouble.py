@@ -19,8 +19,9 @@ UPDATE_TYPE = 3
 class Trouble:
     """Breaks something every now and then, and repairs it later."""
 
-    def __init__(self, world: World, *, mean_us: int = 6 * SECOND) -> None:
+    def __init__(self, world: World, *, mean_us: int = 6 * SECOND, hosts: list[Host] | None = None) -> None:
         self.world = world
+        self.hosts = world.hosts if hosts is None else hosts  # the others are left alone, as they are
         self.mean_us = mean_us
         self.active = False
         self.kinds: list[Callable[[Host], None]] = [
@@ -48,7 +49,7 @@ class Trouble:
         world = self.world
         world.segment.heal()
         world.segment.drops = None
-        for host in world.hosts:
+        for host in self.hosts:
             if not host.cable:
                 host.plug()
             if not host.running:
@@ -59,7 +60,7 @@ class Trouble:
     def _next(self) -> None:
         def happen() -> None:
             if self.active:
-                self.world.rng.choice(self.kinds)(self.world.rng.choice(self.world.hosts))
+                self.world.rng.choice(self.kinds)(self.world.rng.choice(self.hosts))
                 self._next()
 
         self.world.after(int(self.world.rng.expovariate(1 / self.mean_us)), happen)

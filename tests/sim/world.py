@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from heapq import heappop, heappush
@@ -23,6 +23,7 @@ from vrrp_ha.core.settings import (
     Member,
     MobileNodeKey,
     NodeSettings,
+    RecoverySettings,
     SyncKey,
     SyncSettings,
     VirtualHaSettings,
@@ -39,6 +40,8 @@ ACCESS_LATENCY_US = (2 * MILLISECOND, 30 * MILLISECOND)
 LAST_LINES = 2000
 GOOD_LINK = Link()
 DEFAULT_SYNC = SyncSettings()
+DEFAULT_RECOVERY = RecoverySettings()
+NO_KEYS_OF_THEIR_OWN: Mapping[str, tuple[MobileNodeKey, ...]] = {}
 
 
 class World:
@@ -56,6 +59,8 @@ class World:
         drift: float = 1e-4,
         access_loss: float = 0.0,
         snapshot_us: int = 20 * SECOND,
+        keys: Mapping[str, tuple[MobileNodeKey, ...]] = NO_KEYS_OF_THEIR_OWN,
+        recovery: RecoverySettings = DEFAULT_RECOVERY,
     ) -> None:
         self.seed = seed
         self.rng = random.Random(seed)
@@ -80,7 +85,7 @@ class World:
                 self._of_member(virtual_ha, row[number])
                 for virtual_ha, row in zip(self.virtual_has, priorities, strict=True)
             )
-            settings = NodeSettings(name, own, NODE_KEYS, sync)
+            settings = NodeSettings(name, own, keys.get(name, NODE_KEYS), sync, recovery=recovery)
             self.hosts.append(Host(self, name, _address(number), settings))
         self.segment.heal()
         self.mobile_nodes: list[MobileNode] = []

@@ -11,7 +11,20 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.agents import Agent, binding_update, until
-from tests.kernel.home_link import CARE_OF, CN, ETH_P_IPV6, HOME, VHA, HomeLink, icmpv6, inside, ipv6, udp
+from tests.kernel.home_link import (
+    CARE_OF,
+    CN,
+    ETH_P_IPV6,
+    HOME,
+    OTHER_CARE_OF,
+    OTHER_HOME,
+    VHA,
+    HomeLink,
+    icmpv6,
+    inside,
+    ipv6,
+    udp,
+)
 from vrrp_ha.shell.guard import COUNTERS
 
 TUNNEL = Path(__file__).parents[1] / "lab" / "mn" / "tunnel.py"
@@ -174,6 +187,22 @@ def test_a_care_of_address_without_a_way_makes_the_home_address_unreachable(link
     finally:
         link.router.ip("route", "del", "unreachable", f"{CARE_OF}/128")
     assert packet[41] == 3
+
+
+def test_a_mobile_node_hears_of_another_one_s_trouble_through_its_tunnel(link, agent):
+    with link.mn.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW) as out:
+        out.sendto(binding_update(1, home=OTHER_HOME, care_of=OTHER_CARE_OF), (VHA, 0))
+    until(lambda: OTHER_HOME in agent.bound())
+    link.router.ip("route", "add", "unreachable", f"{OTHER_CARE_OF}/128")
+    try:
+        with link.mn.capture("eth0", ETH_P_IPV6) as capture:
+            send(link.mn, ipv6(CARE_OF, VHA, 41, udp(HOME, OTHER_HOME, b"neighbour?")))
+            frame = capture.first(lambda frame: frame[20] == 41 and frame[60] == 58 and frame[94] == 1)
+    finally:
+        link.router.ip("route", "del", "unreachable", f"{OTHER_CARE_OF}/128")
+    assert frame is not None
+    assert frame[62:78] == socket.inet_pton(socket.AF_INET6, VHA)
+    assert frame[78:94] == socket.inet_pton(socket.AF_INET6, HOME)
 
 
 def test_an_error_that_quotes_no_packet_of_the_tunnel_is_not_relayed(link, agent):

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What happens to packets on their way into and out of the tunnels: hop limits, segment sizes, fragments, scopes."""
 
+import itertools
 import socket
 import struct
 import time
@@ -197,9 +198,13 @@ def test_a_link_with_another_mtu_makes_other_segments(link, plane):
 # --- fragments ---------------------------------------------------------------------------------------------
 
 
+identifications = itertools.count(1)
+
+
 def fragments(inner, care_of=CARE_OF, at=640):
-    first = struct.pack("!BBHI", 41, 0, 1, 7) + inner[:at]
-    rest = struct.pack("!BBHI", 41, 0, at, 7) + inner[at:]
+    identification = next(identifications)
+    first = struct.pack("!BBHI", 41, 0, 1, identification) + inner[:at]
+    rest = struct.pack("!BBHI", 41, 0, at, identification) + inner[at:]
     return ipv6(care_of, VHA, 44, first), ipv6(care_of, VHA, 44, rest)
 
 
@@ -301,6 +306,20 @@ def test_a_decapsulated_packet_that_is_too_big_is_reported_through_the_tunnel(li
     finally:
         link.router.ip("link", "set", "cn", "mtu", "1500")
     assert (packet[46], packet[80], struct.unpack_from("!I", packet, 84)[0]) == (58, 2, 1300)
+
+
+def test_after_somebody_has_flushed_every_table_tunnels_are_as_before(link, plane):
+    link.ha1.run("nft", "flush", "ruleset")
+    end = time.monotonic() + 5
+    while "tunnel_51" not in link.ha1.run("nft", "list", "ruleset"):
+        settle(plane)
+        assert time.monotonic() < end
+    packet = arriving(link.mn, link.cn, with_hop_limit(tcp(CN, HOME, 1440), 10), is_tunnelled)
+    assert (packet[7], packet[47]) == (64 - 1, 10 - 2)
+    assert segment_in(packet[40:], CN, HOME) == 1500 - 40 - 60
+    first, rest = fragments(udp(HOME, CN, b"fragment" * 170))
+    send(link.mn, first)
+    assert arriving(link.cn, link.mn, rest, lambda p: p[6] in (17, 44))
 
 
 def test_no_rule_of_it_is_a_riddle_to_nft(link, plane):

@@ -345,11 +345,25 @@ def test_initialisation_vectors_go_on_over_a_reload():
     assert len(set(vectors)) == 3
 
 
-def test_what_the_home_agent_sends_unasked_is_under_the_newest_keys():
+def test_what_the_home_agent_sends_unasked_is_tried_under_the_newest_keys_then_under_older_ones():
     old, new = association(home_agent=OWN_VHA), association(spi=SPI_IN + 2, home_agent=OWN_VHA)
     story = give(acting_master(), old, new, mobile_node_keys=())
-    (switch,) = sent(story.receives(update(association(home_agent=VHA), sequence=2), 1.0))
-    assert opened(switch, new).home_agents == (OWN_VHA,)
+    effects = story.receives(update(association(home_agent=VHA), sequence=2), 1.0)
+    effects += story.runs_until(40.0)
+    first, second, third, fourth = [packet for packet in sent(effects) if packet.source == OWN_VHA]
+    for switch, used in ((first, new), (second, old), (third, new), (fourth, old)):
+        assert opened(switch, used).home_agents == (OWN_VHA,)
+
+
+def test_which_keys_a_mobile_node_uses_is_known_over_a_reload():
+    old, new, other = association(), association(spi=SPI_IN + 16), association(home=OTHER_HOME, spi=SPI_IN + 32)
+    story = give(master(), old, new)
+    story.receives(update(old), 1.0)
+    give(story, old, new, other, seconds=1.1)
+    refused = SendPacket(ipv6.encode(ipv6.Packet(VHA, CARE_OF, 64, 135, bytes(16), routing_home_address=HOME)))
+    for _ in range(3):
+        sealed = ipv6.decode(story.node._ipsec.outbound(refused).packet)
+        assert esp.spi_of(sealed.payload) == old.outbound.spi
 
 
 def test_the_vectors_of_gcm_begin_with_the_sender():

@@ -42,13 +42,16 @@ class Ipsec:
         self._counters = counters
         self._host_part = sha256(host.encode()).digest()[:8]
         self._numbers = count((epoch << _COUNTER_BITS) + 1)  # an overflow is in a second that is long over
-        self._answering: dict[Address, SecurityAssociation] = {}  # where there are several: the one last used
+        # Where there are several: the one that was last used, by the mobile node or, unheard of it, by this home agent.
+        self._used: dict[Address, SecurityAssociation] = {}
+        self._heard: set[Address] = set()
 
     def reconfigure(self, settings: IpsecSettings) -> None:
         """Use these from now on; numbers that were used stay used."""
         if settings != self._settings:
             self._settings = settings
-            self._answering.clear()
+            self._used = {home: used for home, used in self._used.items() if used in settings.of(home)}
+            self._heard &= self._used.keys()
 
     # --- in ------------------------------------------------------------------------------------------------
 
@@ -76,7 +79,8 @@ class Ipsec:
             raise WireError("esp_payload", f"next header {next_header}")
         self._counters["esp_received"] += 1
         if one_of_several:
-            self._answering[packet.logical_source] = association
+            self._used[packet.logical_source] = association
+            self._heard.add(packet.logical_source)
         return replace(packet, next_header=next_header, payload=payload, protected=True)
 
     # --- out -----------------------------------------------------------------------------------------------
@@ -97,12 +101,23 @@ class Ipsec:
         associations = [a for a in between if _covers(a, packet.next_header, packet.payload)]
         if not associations:
             return None
-        answering = self._answering.get(home_address)
-        keys = (answering if answering in associations else associations[-1]).outbound
+        keys = self._chosen(home_address, associations).outbound
         number = next(self._numbers)
         self._counters["esp_sent"] += 1
         sealed = esp.seal(keys, number & 0xFFFF_FFFF, self._iv(keys, number), packet.next_header, packet.payload)
         return ipv6.encode(replace(packet, next_header=ipv6.ESP, payload=sealed))
+
+    def _chosen(self, home_address: Address, associations: list[SecurityAssociation]) -> SecurityAssociation:
+        """While keys change: what the mobile node uses; as long as that is not known, the newest, then the others."""
+        if len(associations) == 1:
+            return associations[0]
+        used = self._used.get(home_address)
+        if used not in associations:
+            used = associations[-1]
+        elif home_address not in self._heard:
+            used = associations[associations.index(used) - 1]
+        self._used[home_address] = used
+        return used
 
     def _iv(self, keys: esp.Keys, number: int) -> bytes:
         if keys.algorithm is esp.Algorithm.AES_GCM_16:

@@ -43,7 +43,10 @@ class IpsecSettings:
             found[association.home_address] = (*found.get(association.home_address, ()), association)
         object.__setattr__(self, "_found", found)
 
+    def of(self, home_address: Address) -> tuple[SecurityAssociation, ...]:
+        """Those of a mobile node, with whatever home agent."""
+        return self._found.get(home_address, ())
+
     def between(self, home_address: Address, home_agent: Address) -> tuple[SecurityAssociation, ...]:
         """Those of a mobile node with a home agent: mostly none or one, two while keys are changed."""
-        found = self._found.get(home_address, ())
-        return tuple([a for a in found if a.home_agent is None or a.home_agent == home_agent])
+        return tuple([a for a in self.of(home_address) if a.home_agent is None or a.home_agent == home_agent])

@@ -51,7 +51,7 @@ def resident() -> int:
 
 def takeovers(plane: DataPlane, name: str) -> None:
     taken, given = [], []
-    for _ in range(20):
+    for _unused in range(20):
         taken.append(milliseconds(lambda: plane.activate(51)))
         given.append(milliseconds(lambda: plane.deactivate(51)))
         drained(plane)
@@ -79,10 +79,10 @@ def run(amount: int) -> None:
     show("memory per binding", f"kernel {kernel} octets, data plane {agent} octets")
     takeovers(plane, f"{amount:,} bindings")
     show("reconcile, everything right", f"{milliseconds(plane.reconcile):9.3f} ms at once")
-    seconds, longest, _ = drained(plane)
+    seconds, longest, _unused = drained(plane)
     show("   and in pieces", f"{seconds:9.3f} s, longest call {longest:.1f} ms")
     plane.remove(51, found[: amount // 2])
-    seconds, longest, _ = drained(plane)
+    seconds, longest, _unused = drained(plane)
     show(f"remove {amount // 2:,}", f"{seconds:9.3f} s, longest call {longest:.1f} ms")
     plane.install(51, found)
     drained(plane)

@@ -105,7 +105,7 @@ def main() -> None:
         for how in ("kill", "stop"):
             theory = (SKEW + (3 if how == "kill" else 0)) * interval_cs / 100
             measured: dict[type, list[float]] = {OurPair: [], KeepalivedPair: []}
-            for _ in range(runs):
+            for _unused in range(runs):
                 for kind, values in measured.items():
                     values.append(measure(kind, interval_cs, how))
             shown = "".join(f"{median(values) * 1000:16.2f}" for values in measured.values())

@@ -159,7 +159,7 @@ class Segment:
 
     def _listen(self) -> None:
         while True:
-            for key, _ in self._selector.select():
+            for key, _unused in self._selector.select():
                 if key.data is None:
                     if not self._woken.recv(64):
                         return
@@ -170,7 +170,7 @@ class Segment:
         fresh = []
         while True:
             try:
-                data, ancillary, _, origin = tap.recvmsg(65536, 64)
+                data, ancillary, _unused, origin = tap.recvmsg(65536, 64)
             except (BlockingIOError, OSError):
                 break
             if origin[2] == PACKET_OUTGOING:

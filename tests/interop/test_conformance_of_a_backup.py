@@ -97,14 +97,14 @@ def test_a_huge_interval_cannot_silence_a_backup_for_long(backup: Agent) -> None
 
 def test_backup_preempts_a_lower_priority(backup: Agent) -> None:
     sent = backup.host.receive(acted(priority=200))
-    for _ in range(8):
+    for _unused in range(8):
         time.sleep(0.04)
         backup.host.receive(acted(priority=99))
     assert 0 <= takeover_after(backup, sent) - (3 * INTERVAL + SKEW) < LATE
 
 
 def test_backup_listens_to_an_equal_priority(backup: Agent) -> None:
-    for _ in range(6):
+    for _unused in range(6):
         sent = backup.host.receive(acted(priority=100))
         time.sleep(INTERVAL)
     assert 0 <= takeover_after(backup, sent) - (3 * INTERVAL + SKEW) < LATE
@@ -115,7 +115,7 @@ def test_without_preemption_a_lower_priority_is_listened_to(backup: Agent) -> No
     try:
         backup.host.receive(acted(priority=200, interval_cs=50))
         backup.call("reload")
-        for _ in range(6):
+        for _unused in range(6):
             sent = backup.host.receive(acted(priority=1))
             time.sleep(INTERVAL)
         assert 0 <= takeover_after(backup, sent) - (3 * INTERVAL + SKEW) < LATE

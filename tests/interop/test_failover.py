@@ -36,7 +36,7 @@ def typical(what: str, measured: list[float], theory: float) -> float:
 
 def test_a_killed_master_is_replaced_after_its_down_interval(pair: Pair) -> None:
     measured = []
-    for _ in range(3):
+    for _unused in range(3):
         pair.settle()
         killed = pair.a.kill()
         first = pair.segment.wait_for(advert_of("b"), since=killed, timeout=2)
@@ -47,7 +47,7 @@ def test_a_killed_master_is_replaced_after_its_down_interval(pair: Pair) -> None
 
 def test_a_stopped_master_is_replaced_after_the_skew_time(pair: Pair) -> None:
     measured = []
-    for _ in range(3):
+    for _unused in range(3):
         pair.settle()
         started = time.time()
         pair.a.stop()

@@ -279,7 +279,7 @@ class Observer:
 
     def drop(self) -> None:
         """Forget what is queued."""
-        for _ in self.frames(0.001):
+        for _unused in self.frames(0.001):
             pass
 
     def close(self) -> None:
@@ -342,9 +342,9 @@ class MobileNode:
         self.sequence += 1
         packet = binding_update(**{"sequence": self.sequence, **options})
         self._seen.drop()
-        for _ in range(3):
+        for _unused in range(3):
             self._out.sendto(packet, (options.get("vha", VHA), 0))
-            for _, frame in self._seen.frames(patience):
+            for _unused, frame in self._seen.frames(patience):
                 upper = frame[14 + 40 + 24 :]  # behind a type 2 routing header
                 if frame[14 + 6] == 43 and upper[2] == 6:
                     return upper[6]
@@ -362,7 +362,7 @@ class MobileNode:
         payload = payload[:2] + struct.pack("!H", value) + payload[4:]
         inner = struct.pack("!IHBB", 6 << 28, len(payload), 58, 64) + packed(ADDRESSES["c"]) + packed(HOME) + payload
         self._out.sendto(inner, (HOME, 0))
-        for _, frame in self._seen.frames(seconds):
+        for _unused, frame in self._seen.frames(seconds):
             packet = frame[14:]
             if packet[6] == 41 and packet[8:24] == packed(VHA) and packet[24:40] == packed(CARE_OF):
                 return packet[64:80] == packed(HOME)

@@ -134,7 +134,7 @@ class Capture:
 
     def first(self, match: Callable[[bytes], object], within: float = 1.0) -> bytes | None:
         """The first frame that matches and was received; None when there is none in time."""
-        return next((frame for _, frame in self.frames(match, within)), None)
+        return next((frame for _unused, frame in self.frames(match, within)), None)
 
     def frames(self, match: Callable[[bytes], object], within: float) -> Iterator[tuple[float, bytes]]:
         """Time of arrival (as time.time) and content of the frames that match."""
@@ -142,7 +142,7 @@ class Capture:
         while (left := end - time.monotonic()) > 0:
             self._socket.settimeout(left)
             try:
-                frame, ancillary, _, origin = self._socket.recvmsg(65536, 64)
+                frame, ancillary, _unused, origin = self._socket.recvmsg(65536, 64)
             except TimeoutError:
                 return
             if origin[2] != socket.PACKET_OUTGOING and match(frame):

@@ -185,7 +185,7 @@ def test_supervisor_hears_that_the_agent_is_ready_alive_and_stopping(new_agent, 
         a.start()
         assert supervisor.recv(100).startswith(b"READY=1")
         times = []
-        for _ in range(4):
+        for _unused in range(4):
             assert supervisor.recv(100) == b"WATCHDOG=1"
             times.append(time.monotonic())
         assert max(later - earlier for earlier, later in pairwise(times)) < 0.2

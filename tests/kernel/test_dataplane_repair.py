@@ -358,7 +358,7 @@ def test_settings_that_somebody_writes_for_all_devices_are_set_back_at_once(link
 def test_opening_and_closing_our_own_gate_is_no_reason_to_do_anything(link):
     with link.dataplane(link.ha1) as plane:
         plane.set_up(settings())
-        for _ in range(3):
+        for _unused in range(3):
             plane.activate(51)
             plane.deactivate(51)
         settle(plane)

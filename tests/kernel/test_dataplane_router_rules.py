@@ -56,7 +56,7 @@ def test_master_forwards_to_a_better_router_without_redirecting(link, master):
     link.ha1.ip("neigh", "replace", NEIGHBOUR, "lladdr", NEIGHBOUR_MAC, "dev", "eth1", "nud", "permanent")
     with link.router.capture("home", ETH_P_IPV6) as capture:
         on_the_home_link(link, VIRTUAL_MAC, udp(NEIGHBOUR, CN, b"there is a better way"))
-        seen = [frame for _, frame in capture.frames(lambda frame: True, 1.0)]
+        seen = [frame for _unused, frame in capture.frames(lambda frame: True, 1.0)]
     link.ha1.ip("neigh", "del", NEIGHBOUR, "dev", "eth1")
     assert [frame for frame in seen if b"there is a better way" in frame and frame[20] == 17]  # it was forwarded
     assert [frame for frame in seen if frame[20] == 58 and frame[54] == REDIRECT] == []

@@ -101,7 +101,7 @@ def test_inactive_sends_nothing_from_the_virtual_mac(link, plane):
         end = time.time()
         settle(plane)
         inject(link, request)
-        times = [when for when, _ in capture.frames(from_virtual_mac, 2.5)]
+        times = [when for when, _unused in capture.frames(from_virtual_mac, 2.5)]
     link.ha1.ip("addr", "del", "192.0.2.1/24", "dev", "eth1")
     assert [when for when in times if not start <= when <= end] == []
     assert plane.counters()["backup_sent"] > 0  # so there was something to keep back
@@ -168,7 +168,7 @@ def test_taking_over_and_back_takes_less_than_a_millisecond_with_ten_thousand_bi
     plane.install(51, many_bindings(10_000))
     settle(plane)
     taken, given = [], []
-    for _ in range(10):
+    for _unused in range(10):
         start = time.perf_counter()
         plane.activate(51)
         middle = time.perf_counter()

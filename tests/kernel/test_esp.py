@@ -78,7 +78,7 @@ def test_away_through_a_failover_and_back_at_home(members, link, mobile_node, as
 
 
 def test_an_unprotected_binding_update_of_who_has_an_association_is_dropped(members, mobile_node):
-    a, _ = members
+    a, _unused = members
     with pytest.raises(AssertionError, match="no Binding Acknowledgement"):
         mobile_node.register()
     assert a.bound() == {}
@@ -86,7 +86,7 @@ def test_an_unprotected_binding_update_of_who_has_an_association_is_dropped(memb
 
 
 def test_associations_come_and_go_with_a_reload(members, link, association):
-    a, _ = members
+    a, _unused = members
     a.keys["ipsec_security_associations"] = []
     a.write()
     a.call("reload")

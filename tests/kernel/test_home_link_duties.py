@@ -121,7 +121,7 @@ class Correspondent(threading.Thread):
             end = time.monotonic() + EVERY
             while (left := end - time.monotonic()) > 0:
                 self._hear(left)
-        for _ in range(20):
+        for _unused in range(20):
             self._hear(0.01)
 
     def _hear(self, seconds):

@@ -44,7 +44,7 @@ def members(new_agent, mobile_node):
 
 def home_agent_switch(observer, seconds=2.0):
     """The first frame to the mobile node that has a Mobility Header behind a type 2 routing header."""
-    for _, frame in observer.frames(seconds):
+    for _unused, frame in observer.frames(seconds):
         packet = frame[14:]
         if packet[6] == 43 and packet[40] == 135 and packet[64 + 2] == 12:
             return frame

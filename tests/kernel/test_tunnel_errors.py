@@ -111,7 +111,7 @@ def test_tcp_finds_its_way_through_a_narrow_path(link, agent, narrow):
         with link.cn.socket(socket.AF_INET6, socket.SOCK_STREAM) as client:
             client.settimeout(5)
             client.connect((HOME, 8080))
-            server, _ = listener.accept()
+            server, _unused = listener.accept()
             thread = threading.Thread(target=lambda: (client.sendall(data), client.shutdown(socket.SHUT_WR)))
             thread.start()
             received = bytearray()

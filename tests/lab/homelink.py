@@ -77,7 +77,7 @@ class HomeLink:
     def _watch(self) -> None:
         while not self._stop.is_set():
             try:
-                packet, ancillary, _, _ = self._socket.recvmsg(2048, 64)
+                packet, ancillary, _unused, _unused = self._socket.recvmsg(2048, 64)
             except TimeoutError:
                 continue
             if len(packet) >= 48 and packet[6] == VRRP:

@@ -134,7 +134,7 @@ def _remove_groups(node: topology.Node) -> None:
     deadline = time.monotonic() + 2
     for group in _groups(node):
         while group.exists():
-            for directory, _, _ in os.walk(group, topdown=False):
+            for directory, _unused, _unused in os.walk(group, topdown=False):
                 # A process that has just died holds its group for a moment more.
                 with contextlib.suppress(OSError):
                     Path(directory).rmdir()

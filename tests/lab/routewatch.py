@@ -73,6 +73,6 @@ class RouteWatch:
             )
             self._stop.wait()
             monitor.terminate()
-            _, self._problem = monitor.communicate()
+            _unused, self._problem = monitor.communicate()
             said.seek(0)
             self._said = said.read()

@@ -75,7 +75,7 @@ class Protected:
         return received
 
     def must_register(self, vrid: int = 51) -> dict[str, Any]:
-        for _ in range(3):
+        for _unused in range(3):
             for found in self.signal(vrid):
                 if found["kind"] == "ack":
                     assert (found["protected"], found["routing_header"], found["status"]) == (True, True, 0)

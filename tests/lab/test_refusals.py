@@ -121,7 +121,7 @@ def test_check_names_the_path_and_the_remedy(untouched: None, case: str) -> None
     change, path = ON_DISK[case]
     config = json.loads(fleet.execute("ha1", "cat", "/etc/vrrp-ha/agent.json"))
     change(config["virtual_has"])
-    line, _ = fleet.command("ha1", ["sh", "-c", "cat > /tmp/bad.json; vrrp-ha check /tmp/bad.json"])
+    line, _unused = fleet.command("ha1", ["sh", "-c", "cat > /tmp/bad.json; vrrp-ha check /tmp/bad.json"])
     done = subprocess.run(line, input=json.dumps(config), capture_output=True, text=True, check=False, timeout=20)
     assert done.returncode != 0
     assert re.search(path, done.stdout + done.stderr), done.stdout + done.stderr

@@ -104,7 +104,7 @@ class Segment:
         if self.drops and self.drops(sender, receiver, packet):
             return
         copies = 2 if link.duplication and rng.random() < link.duplication else 1
-        for _ in range(copies):
+        for _unused in range(copies):
             arrival = self._arrival((sender, receiver))
             if link.reordering and rng.random() < link.reordering:
                 arrival += rng.randint(*link.reordered_us)

@@ -181,7 +181,7 @@ def test_backup_that_missed_updates_repairs_itself_within_two_digest_intervals(s
 @pytest.mark.parametrize("seed", SEEDS)
 def test_lossy_link_keeps_every_cache_the_same(seed: int):
     world = fleet(seed, link=LOSSY, access_loss=0.05, interval_us=1 * SECOND, nodes=30, settle=45)
-    for _ in range(5):
+    for _unused in range(5):
         for node in world.mobile_nodes:
             node.move()
         world.run(20)

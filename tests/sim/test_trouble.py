@@ -41,10 +41,10 @@ def seeds(count: int) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("fleet", "seed"), [(name, seed) for name, (_, count) in FLEETS.items() for seed in seeds(count)]
+    ("fleet", "seed"), [(name, seed) for name, (_unused, count) in FLEETS.items() for seed in seeds(count)]
 )
 def test_trouble_loses_nothing(fleet: str, seed: int):
-    changes, _ = FLEETS[fleet]
+    changes, _unused = FLEETS[fleet]
     world = World(seed, **changes)
     interval = changes.get("interval_us", 1 * SECOND)
     # A frame in twenty lost: now and then a Backup hears no advertisement for a whole Master_Down_Interval.
@@ -53,7 +53,7 @@ def test_trouble_loses_nothing(fleet: str, seed: int):
     world.start()
     world.add_mobile_nodes(5)
     world.run(10)
-    for _ in range(5 if DEEP else 1):
+    for _unused in range(5 if DEEP else 1):
         nodes = Restlessness(world, mean_us=2 * SECOND)
         Trouble(world).run(60)
         nodes.stop()

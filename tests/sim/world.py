@@ -117,7 +117,7 @@ class World:
 
     def run_until(self, time: int) -> None:
         while self._heap and self._heap[0][0] <= time:
-            self.now, _, what = heappop(self._heap)
+            self.now, _unused, what = heappop(self._heap)
             what()
         self.now = time
 
@@ -127,7 +127,7 @@ class World:
         while not condition():
             if not self._heap or self._heap[0][0] > start + at_most * SECOND:
                 raise AssertionError(f"not within {at_most} s\n{self.story()}")
-            self.now, _, what = heappop(self._heap)
+            self.now, _unused, what = heappop(self._heap)
             what()
         return (self.now - start) / SECOND
 
@@ -173,7 +173,7 @@ class World:
         """So many to each virtual HA; they stay idle until somebody tells them to register."""
         added = []
         for virtual_ha in self.virtual_has:
-            for _ in range(count):
+            for _unused in range(count):
                 number = len(self.mobile_nodes) + 1
                 home = PREFIX[:8] + bytes((0, 0, 0, virtual_ha.vrid)) + number.to_bytes(4, "big")
                 node = MobileNode(self, virtual_ha, home, number, lifetime_s)

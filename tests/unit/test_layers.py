@@ -67,7 +67,9 @@ def violations(path: Path, source: str) -> list[str]:
     for node in ast.parse(source).body:
         if isinstance(node, ast.Import | ast.ImportFrom):
             found += [
-                f"imports {name} at once" for _, name in imports_of(ast.unparse(node)) if name.split(".")[0] in late
+                f"imports {name} at once"
+                for _unused, name in imports_of(ast.unparse(node))
+                if name.split(".")[0] in late
             ]
     for level, name in imports_of(source):
         top = name.split(".")[0]

@@ -91,7 +91,7 @@ class Run:
             for home in self.homes:
                 self.attempts[home] = Attempt(first & 0xFFFF)
             waiting = self.homes
-            for _ in range(self.args.tries):
+            for _unused in range(self.args.tries):
                 self._send_all(waiting)
                 self._wait(self.args.timeout)
                 waiting = [home for home in waiting if self.attempts[home].answer is None]

@@ -117,7 +117,7 @@ def send(args: argparse.Namespace) -> tuple[array, int]:
             worst = max(worst, now - due)
             sent_at.append(now)
             _send_quietly(udp, PAYLOAD.pack(MAGIC, sequence, now, 0) + padding, target)
-        for _ in range(5):
+        for _unused in range(5):
             time.sleep(0.1)
             _send_quietly(udp, PAYLOAD.pack(MAGIC, LAST, time.monotonic_ns(), total), target)
     return sent_at, worst

@@ -112,10 +112,10 @@ class Crowd:
 
     def _send_what_is_due(self, now: float) -> None:
         """A little at a time, so that answers are not left lying."""
-        for _ in range(16):
+        for _unused in range(16):
             if not self.timers or self.timers[0][0] > now:
                 return
-            _, home, attempt = heappop(self.timers)
+            _unused, home, attempt = heappop(self.timers)
             node = self.nodes[home]
             if node.waits and node.attempts == attempt:
                 self._send(node)

@@ -27,7 +27,7 @@ class Family:
     @property
     def labels(self) -> set[str]:
         """The names of the labels; all samples have the same."""
-        return {name for labels in self.samples for name, _ in labels}
+        return {name for labels in self.samples for name, _unused in labels}
 
 
 def read(text: str) -> dict[str, Family]:
@@ -39,7 +39,7 @@ def read(text: str) -> dict[str, Family]:
     for line in text[:-1].split("\n"):
         if line.startswith("# HELP "):
             _check(family)
-            name, _, words = line[7:].partition(" ")
+            name, _unused, words = line[7:].partition(" ")
             assert name not in families, f"{name} comes twice"
             family = families[name] = Family(name, words)
         elif line.startswith("# TYPE "):
@@ -63,7 +63,7 @@ def _sample(family: Family, line: str) -> None:
     labels = _labels(found["labels"], line)
     assert labels not in family.samples, f"twice: {line}"
     if family.samples:
-        assert {name for name, _ in labels} == family.labels, line
+        assert {name for name, _unused in labels} == family.labels, line
     value = float(found["value"])
     assert math.isfinite(value), line
     family.samples[labels] = value
@@ -81,7 +81,7 @@ def _labels(text: str | None, line: str) -> tuple[tuple[str, str], ...]:
         at = found.end()
     assert text, line
     assert not text.endswith(","), line
-    assert len({name for name, _ in labels}) == len(labels), line
+    assert len({name for name, _unused in labels}) == len(labels), line
     return tuple(sorted(labels))
 
 

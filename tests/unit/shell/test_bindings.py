@@ -88,7 +88,7 @@ def routes(found):
 
 def drain(installer):
     passed = []
-    for _ in range(1000):
+    for _unused in range(1000):
         if not installer.pending:
             return passed
         passed += installer.work(1000)

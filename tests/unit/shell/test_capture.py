@@ -102,7 +102,7 @@ def test_other_file_is_refused():
 @given(st.sampled_from((pcap, pcapng)), st.sampled_from("<>"), st.data())
 def test_mutated_capture_is_read_or_refused(make, order, data):
     mutated = bytearray(make([PACKET, b"xyz"], 1, order))
-    for _ in range(data.draw(st.integers(1, 4))):
+    for _unused in range(data.draw(st.integers(1, 4))):
         mutated[data.draw(st.integers(0, len(mutated) - 1))] = data.draw(st.integers(0, 255))
     try:
         for frame in capture.read(bytes(mutated)):

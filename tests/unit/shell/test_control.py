@@ -79,7 +79,7 @@ class Stage:
 
     def work(self, turns=50):
         busy = False
-        for _ in range(turns):
+        for _unused in range(turns):
             self.poller.poll(wait=False)
             busy = self.server.work()
         return busy
@@ -123,7 +123,7 @@ def test_requests_of_one_connection_are_answered_in_order(stage):
         client.sendall(json.dumps({"v": 1, "id": number, "call": "bindings", "args": {"vrid": 51}}).encode() + b"\n")
     stage.work(200)
     with client.makefile("rb") as lines:
-        assert [json.loads(lines.readline())["id"] for _ in range(5)] == [0, 1, 2, 3, 4]
+        assert [json.loads(lines.readline())["id"] for _unused in range(5)] == [0, 1, 2, 3, 4]
 
 
 def test_a_request_in_two_parts_is_one_request(stage):
@@ -270,7 +270,7 @@ def test_a_client_that_does_not_read_costs_neither_time_nor_memory(stage):
 def test_a_line_without_end_is_cut_off(stage):
     client = stage.connect()
     client.setblocking(False)
-    for _ in range(2 * LONGEST_REQUEST // 4096 + 2):
+    for _unused in range(2 * LONGEST_REQUEST // 4096 + 2):
         try:
             client.send(b"x" * 4096)
         except (BlockingIOError, BrokenPipeError):

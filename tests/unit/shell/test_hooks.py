@@ -54,7 +54,7 @@ def test_a_program_gets_its_arguments_as_they_are_and_nothing_of_the_agents(runn
 def test_nobody_waits_for_a_program(running, tmp_path):
     program = script(tmp_path, "exec sleep 30\n")
     started = time.monotonic()
-    for _ in range(hooks.MOST_RUNNING + 3):
+    for _unused in range(hooks.MOST_RUNNING + 3):
         running.run(RunHook(program, ()))
     running.reap()
     assert time.monotonic() - started < 2
@@ -66,7 +66,7 @@ def test_nobody_waits_for_a_program(running, tmp_path):
 def test_only_a_few_run_at_once_and_the_others_follow(running, counters, tmp_path):
     gate = tmp_path / "gate"
     program = script(tmp_path, f"until [ -e {gate} ]; do sleep 0.02; done\n")
-    for _ in range(hooks.MOST_RUNNING + 3):
+    for _unused in range(hooks.MOST_RUNNING + 3):
         running.run(RunHook(program, ()))
     assert counters["hooks_run"] == hooks.MOST_RUNNING
     gate.touch()

@@ -56,7 +56,7 @@ def test_what_may_be_a_key_is_not_shown(fields):
 
 def test_events_are_numbered_and_the_oldest_forgotten():
     journal = Journal(os.open(os.devnull, os.O_WRONLY))
-    for _ in range(KEPT_EVENTS + 5):
+    for _unused in range(KEPT_EVENTS + 5):
         journal.report("info", "x")
     assert journal.after(0, 1)[0]["number"] == 6
     assert [e["number"] for e in journal.after(KEPT_EVENTS, 3)] == [KEPT_EVENTS + 1, KEPT_EVENTS + 2, KEPT_EVENTS + 3]
@@ -78,8 +78,8 @@ def test_a_reader_that_is_stuck_does_not_block_and_lost_lines_are_counted():
 def test_a_storm_of_events_is_cut_to_what_can_be_read():
     pipe = Pipe()
     printed = 0
-    for _ in range(20):
-        for _ in range(100):
+    for _unused in range(20):
+        for _unused in range(100):
             pipe.journal.report("info", "x")
         printed += len(pipe.lines())
     assert BURST <= printed < 1000

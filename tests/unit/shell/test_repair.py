@@ -21,7 +21,7 @@ SHOULD = {
 
 
 def found():
-    return {key: value for key, (_, value) in SHOULD.items()}
+    return {key: value for key, (_unused, value) in SHOULD.items()}
 
 
 def texts(state):

@@ -24,7 +24,7 @@ def cache_of(*bindings):
 
 
 def save(state, caches, now, wall):
-    for _ in state.save_bindings(caches, now, wall):
+    for _unused in state.save_bindings(caches, now, wall):
         pass
 
 
@@ -64,7 +64,7 @@ def test_a_clock_that_went_back_lengthens_no_lifetime(path):
 def test_many_bindings_are_written_in_pieces(path):
     many = cache_of(*(binding(i, 1000 * SECOND) for i in range(2600)))
     state = StateDirectory(path)
-    assert sum(1 for _ in state.save_bindings({51: many}, Instant(0), WALL)) >= 5
+    assert sum(1 for _unused in state.save_bindings({51: many}, Instant(0), WALL)) >= 5
     state.close()
     state = StateDirectory(path)
     assert len(state.bindings(Instant(0), WALL)[51]) == 2600
@@ -98,7 +98,7 @@ def test_a_damaged_snapshot_is_refused(path, tmp_path, damage):
 
 def test_epoch_grows_with_every_start_also_without_its_file(path, tmp_path):
     epochs = []
-    for _ in range(3):
+    for _unused in range(3):
         state = StateDirectory(path)
         epochs.append(state.next_epoch())
         state.close()

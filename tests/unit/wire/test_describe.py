@@ -41,7 +41,7 @@ def test_layers_from_the_outside_in(name, expected):
 
 
 def test_binding_update_down_to_its_options():
-    _, destination_options, update = layers(VECTORS["BU-AUTH"])
+    _unused, destination_options, update = layers(VECTORS["BU-AUTH"])
     assert destination_options["options"] == [
         {"option": "padn", "octets": 4},
         {"option": "home_address", "home_address": "2001:db8:1::1001"},
@@ -114,7 +114,7 @@ def test_router_advertisement_down_to_its_options():
 def test_authenticator_is_a_layer_of_its_own():
     digest = bc_sync.encode(bc_sync.BcDigest(7, 2, 0xABC), TYPES)
     signed = bc_sync.sign(digest, HOME_AGENT, 3, KEY, 5 << 32 | 9)
-    _, message, authenticator = layers(whole(ipv6.VRRP, signed, 6))
+    _unused, message, authenticator = layers(whole(ipv6.VRRP, signed, 6))
     assert (message["message"], message["count"], message["digest"]) == ("bc_digest", 2, "0000000000000abc")
     mac = authenticator.pop("mac")
     assert authenticator == {"layer": "authenticator", "key_id": 3, "epoch": 5, "number": 9}

@@ -76,7 +76,7 @@ def test_random_payloads_are_a_message_or_a_wire_error(next_header, payload, fro
 @given(st.sampled_from(sorted(VECTORS)), st.data())
 def test_mutated_packets_are_a_packet_or_a_wire_error(name, data):
     mutated = bytearray(VECTORS[name])
-    for _ in range(data.draw(st.integers(1, 4))):
+    for _unused in range(data.draw(st.integers(1, 4))):
         mutated[data.draw(st.integers(0, len(mutated) - 1))] = data.draw(st.integers(0, 255))
     all_of(bytes(mutated))
 
@@ -121,9 +121,9 @@ def test_seeded_splices_are_a_packet_or_a_wire_error():
     """Length and type octets spliced at random: cheap, and reaches further than whole random packets."""
     rng = random.Random(6275)
     names = sorted(VECTORS)
-    for _ in range(5_000):
+    for _unused in range(5_000):
         mutated = bytearray(VECTORS[rng.choice(names)])
-        for _ in range(rng.randint(1, 6)):
+        for _unused in range(rng.randint(1, 6)):
             at = rng.randrange(6, len(mutated))
             match rng.randrange(3):
                 case 0:

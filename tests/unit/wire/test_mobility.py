@@ -58,7 +58,7 @@ def test_message_survives_a_round_trip(message):
 def test_options_stand_where_their_alignment_says(message):
     payload = mobility.encode(message)
     assert len(payload) % 8 == 0
-    for at, kind, _ in iter_options(payload, mobility.options_offset(payload)):
+    for at, kind, _unused in iter_options(payload, mobility.options_offset(payload)):
         step, remainder = ALIGNMENTS.get(kind, (1, 0))
         assert at % step == remainder
 

@@ -8,9 +8,32 @@ from __future__ import annotations
 _ROUTER_ADVERTISEMENTS = dict(
     enabled=dict(type="bool"),
     router_lifetime=dict(type="int"),
-    maximum_interval=dict(type="int"),
-    minimum_interval=dict(type="int"),
+    maximum_interval=dict(type="float"),
+    minimum_interval=dict(type="float"),
+    minimum_delay=dict(type="float"),
+    interval_option=dict(type="bool"),
+    managed=dict(type="bool"),
+    other=dict(type="bool"),
     autonomous=dict(type="bool"),
+    valid_lifetime=dict(type="int"),
+    preferred_lifetime=dict(type="int"),
+)
+
+_DISCOVERY = dict(
+    home_agent_information=dict(type="bool"),
+    preference=dict(type="int"),
+    full_at=dict(type="int"),
+    home_agent_lifetime=dict(type="int"),
+    dhaad=dict(type="bool"),
+    rate=dict(type="float"),
+    burst=dict(type="int"),
+    per_source_rate=dict(type="float"),
+    per_source_burst=dict(type="int"),
+    prefix_solicitations=dict(type="bool"),
+    prefix_advertisements=dict(type="bool"),
+    prefix_advertisement_rate=dict(type="float"),
+    minimum_prefix_interval=dict(type="int"),
+    maximum_prefix_interval=dict(type="int"),
 )
 
 _POLICY = dict(
@@ -38,6 +61,7 @@ _SHARED = dict(
     home_link=dict(type="str", choices=["on_link", "routed"]),
     duplicate_address_detection=dict(type="bool"),
     router_advertisements=dict(type="dict", options=_ROUTER_ADVERTISEMENTS),
+    discovery=dict(type="dict", options=_DISCOVERY),
     maximum_lifetime=dict(type="int"),
     policy=dict(type="dict", options=_POLICY),
     sync_key=dict(type="str", no_log=False),  # the key's name

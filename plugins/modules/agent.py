@@ -108,13 +108,79 @@ options:
             type: int
           maximum_interval:
             description: The longest time in seconds between unsolicited advertisements.
-            type: int
+            type: float
           minimum_interval:
             description: The shortest time in seconds between unsolicited advertisements.
-            type: int
+            type: float
+          minimum_delay:
+            description: The shortest time in seconds between any two advertisements, answers to solicitations included.
+            type: float
+          interval_option:
+            description: Whether mobile nodes are told the O(virtual_has[].router_advertisements.maximum_interval).
+            type: bool
+          managed:
+            description: Whether hosts are told to get their addresses by DHCPv6.
+            type: bool
+          other:
+            description: Whether hosts are told to get other information by DHCPv6.
+            type: bool
           autonomous:
             description: Whether hosts may make themselves addresses of the home prefix.
             type: bool
+          valid_lifetime:
+            description: Seconds for which the home prefix is valid.
+            type: int
+          preferred_lifetime:
+            description: Seconds for which addresses of the home prefix are preferred.
+            type: int
+      discovery:
+        description:
+          - How mobile nodes find the virtual HA, and what those that are away are told of the home prefix. The same for
+            every member.
+        type: dict
+        suboptions:
+          home_agent_information:
+            description: Whether Router Advertisements name the preference and lifetime of the home agent.
+            type: bool
+          preference:
+            description: The preference. Left out it falls as the number of bindings rises.
+            type: int
+          full_at:
+            description: The number of bindings at which the preference is lowest.
+            type: int
+          home_agent_lifetime:
+            description: Seconds for which other home agents remember this one.
+            type: int
+          dhaad:
+            description: Whether Home Agent Address Discovery Requests are answered.
+            type: bool
+          rate:
+            description: The number of discovery requests, and of prefix solicitations, answered per second.
+            type: float
+          burst:
+            description: How many of them are answered at once.
+            type: int
+          per_source_rate:
+            description: The number of discovery requests of one /64 answered per second.
+            type: float
+          per_source_burst:
+            description: How many of them are answered at once.
+            type: int
+          prefix_solicitations:
+            description: Whether Mobile Prefix Solicitations of bound mobile nodes are answered.
+            type: bool
+          prefix_advertisements:
+            description: Whether bound mobile nodes are sent Mobile Prefix Advertisements unasked.
+            type: bool
+          prefix_advertisement_rate:
+            description: How many of those are sent per second at most.
+            type: float
+          minimum_prefix_interval:
+            description: Seconds after a change of the prefix before mobile nodes are told of it.
+            type: int
+          maximum_prefix_interval:
+            description: Seconds within which every bound mobile node is told of the prefix.
+            type: int
       maximum_lifetime:
         description: The longest lifetime of a binding, in seconds.
         type: int

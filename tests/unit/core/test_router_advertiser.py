@@ -9,14 +9,26 @@ from itertools import pairwise
 
 import pytest
 
-from tests.unit.core.electing import LINK_LOCAL, at, virtual_ha
+from tests.unit.core.electing import LINK_LOCAL, VHA, at, virtual_ha
 from vrrp_ha.core.effects import Report, SendFrame
 from vrrp_ha.core.events import TimerFired
-from vrrp_ha.core.router_advertiser import RouterAdvertiser, SolicitationReceived, SpeakerChanged
+from vrrp_ha.core.router_advertiser import (
+    RouterAdvertiser,
+    ServiceChanged,
+    SolicitationReceived,
+    SpeakerChanged,
+)
 from vrrp_ha.core.settings import HomeLink, RouterAdvertisementSettings
 from vrrp_ha.core.types import ALL_NODES, SECOND, packed
 from vrrp_ha.wire import icmpv6, ipv6
-from vrrp_ha.wire.icmpv6 import LinkLayerAddress, OptionType, PrefixInformation
+from vrrp_ha.wire.icmpv6 import (
+    AdvertisementInterval,
+    HomeAgentInformation,
+    LinkLayerAddress,
+    OptionType,
+    PrefixInformation,
+    first,
+)
 
 DAY = 86_400 * SECOND
 ROUTER = RouterAdvertisementSettings(router_lifetime_us=1800 * SECOND)
@@ -97,19 +109,67 @@ def test_an_advertisement_is_from_the_virtual_router_to_all_nodes():
     assert (frame.vrid, frame.virtual_mac, frame.destination_mac.hex(":")) == (51, True, "33:33:00:00:00:01")
 
 
-def test_a_home_agent_advertises_its_prefix_but_is_no_default_router():
+def test_a_home_agent_advertises_its_address_and_prefix_but_is_no_default_router():
     router = Router().speaks()
     router.run_until(1)
     assert router.said() == [
         icmpv6.RouterAdvertisement(
             current_hop_limit=64,
+            home_agent=True,
             router_lifetime_us=0,
             options=(
                 LinkLayerAddress(OptionType.SOURCE_LINK_LAYER, bytes.fromhex("00005e000233")),
-                PrefixInformation(packed("2001:db8:1::"), 64, True, False, False, 30 * DAY, 7 * DAY),
+                PrefixInformation(VHA, 64, True, False, True, 30 * DAY, 7 * DAY),
+                AdvertisementInterval(600 * SECOND),
             ),
         )
     ]
+
+
+def test_a_plain_virtual_router_says_nothing_of_home_agents():
+    settings = RouterAdvertisementSettings(interval_option=False)
+    router = Router(mipv6_ha_mode=False, router_advertisements=settings).speaks()
+    router.run_until(1)
+    (message,) = router.said()
+    assert not message.home_agent
+    assert message.options == (
+        LinkLayerAddress(OptionType.SOURCE_LINK_LAYER, bytes.fromhex("00005e000233")),
+        PrefixInformation(packed("2001:db8:1::"), 64, True, False, False, 30 * DAY, 7 * DAY),
+    )
+
+
+def test_what_it_says_as_a_home_agent_is_asked_for_when_it_speaks():
+    said = [HomeAgentInformation(64, 1800 * SECOND)]
+    router = Router()
+    router.advertiser = RouterAdvertiser(virtual_ha(), Dice(1.0), lambda: said[0])
+    router.speaks().run_until(1)
+    said[0] = HomeAgentInformation(63, 1800 * SECOND)
+    router.run_until(17)
+    assert [first(message.options, HomeAgentInformation).preference for message in router.said()] == [64, 63]
+
+
+def test_a_changed_service_is_told_soon_but_not_more_than_every_thirty_seconds():
+    router = Router(Dice(1.0)).speaks(0)
+    router.happens(ServiceChanged(), 100)
+    router.happens(ServiceChanged(), 110)
+    assert router.sent_until(200)[3:] == [100.5, 130.5]
+    router.happens(SolicitationReceived(), 140)
+    assert router.sent_until(200)[5:] == [140.5]
+
+
+def test_a_backup_keeps_what_changed_to_itself():
+    router = Router()
+    router.happens(ServiceChanged(), 10)
+    assert router.sent_until(2000) == []
+
+
+def test_intervals_below_those_of_rfc_4861_are_kept_and_allow_for_scheduling():
+    """RFC 6275 section 7.5: what is advertised is 20 ms more than what is kept to."""
+    fast = RouterAdvertisementSettings(maximum_interval_us=70_000, minimum_interval_us=30_000, minimum_delay_us=30_000)
+    router = Router(Dice(1.0), router_advertisements=fast).speaks(0)
+    times = router.sent_until(2)
+    assert times[:3] == [0.5, 0.57, 0.64]
+    assert first(router.said()[0].options, AdvertisementInterval).interval_us == 90_000
 
 
 def test_a_default_router_says_for_how_long():

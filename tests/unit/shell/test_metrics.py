@@ -90,6 +90,8 @@ def test_what_is_told_is_what_the_status_says(status):
     assert value(families, "transitions_total", vrid="51", to="master") == 1
     assert value(families, "transitions_total", vrid="52", to="initialize") == 0
     assert value(families, "recoveries_finished_total", vrid="51", result="done") == 0
+    assert value(families, "home_agent_preference", vrid="51") == 64
+    assert value(families, "home_agent_advertised", vrid="51") == 1
     assert value(families, "dropped_packets_total", vrid="51", reason="reason") == 1
     assert value(families, "agent_dropped_packets_total", reason="checksum") == 3
     assert value(families, "filtered_packets_total", reason="tunnel_spoofed") == 7

@@ -102,6 +102,32 @@ def test_bad_checksum_is_refused():
     assert refused(replace(packet, payload=packet.payload[:-1] + b"\x01")) == "checksum"
 
 
-def test_reserved_bits_are_ignored():
-    noisy = bytes.fromhex("88000000 bfffffff 20010db8000100000000000000001001")
-    assert icmpv6.decode(noisy) == icmpv6.NeighbourAdvertisement(HOME_ADDRESS, True, False, True)
+@pytest.mark.parametrize(
+    ("noisy", "message"),
+    [
+        (
+            "88000000 bfffffff 20010db8000100000000000000001001",
+            icmpv6.NeighbourAdvertisement(HOME_ADDRESS, True, False, True),
+        ),
+        ("90000000 1234ffff", icmpv6.DiscoveryRequest(0x1234)),
+        ("91000000 1234ffff", icmpv6.DiscoveryReply(0x1234, ())),
+        ("92000000 1234ffff", icmpv6.PrefixSolicitation(0x1234)),
+        ("93000000 12343fff", icmpv6.PrefixAdvertisement(0x1234)),
+        (
+            "86000000 401f0000 00000000 00000000 0701ffff 00000fa0 0801ffff 000a0708",
+            icmpv6.RouterAdvertisement(
+                64,
+                options=(icmpv6.AdvertisementInterval(4_000_000), icmpv6.HomeAgentInformation(10, 1_800_000_000)),
+            ),
+        ),
+    ],
+)
+def test_reserved_bits_are_ignored(noisy, message):
+    assert icmpv6.decode(bytes.fromhex(noisy)) == message
+
+
+def test_unknown_options_are_skipped():
+    solicitation = icmpv6.decode(bytes.fromhex("92000000 12340000 c8010102 03040506"))
+    assert solicitation == icmpv6.PrefixSolicitation(
+        0x1234, (icmpv6.UnknownOption(0xC8, bytes.fromhex("010203040506")),)
+    )

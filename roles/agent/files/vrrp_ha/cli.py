@@ -89,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     recover.add_argument("home_address", nargs="+", help="who")
     recoveries = command("recoveries", _recoveries, "List the recoveries of one virtual HA.")
     recoveries.add_argument("vrid", type=int, help="the virtual HA")
+    command("home-agents", _home_agents, "List the home agents of each home link, the best ones first.")
     command("reload", _reload, "Read the configuration again and apply what changed.")
     command("repair", _repair, "Make the host's state what it should be.")
     cleanup = command("cleanup", _cleanup, "Remove everything that a dead agent left on the host.")
@@ -293,6 +294,14 @@ def _recoveries(options: argparse.Namespace, client: Client) -> None:
 
     result = client.call("recoveries", vrid=options.vrid)
     _show(result, tables.recoveries(result), options.json)
+
+
+@_asking
+def _home_agents(options: argparse.Namespace, client: Client) -> None:
+    from .shell import tables
+
+    result = client.call("home_agents")
+    _show(result, tables.home_agents(result), options.json)
 
 
 @_asking

@@ -208,7 +208,7 @@ class BcSync:
                 self._cold_asked[source] = now
                 yield wire.BcRequest(self._virtual_ha.vrid)  # before the answer, which ends what the other has
             self._sender.requested(source, now)
-            yield SyncServed()
+            yield SyncServed(source)
         elif source == self._master:
             self._asked_by_master(source, now)
         elif self._master is None:

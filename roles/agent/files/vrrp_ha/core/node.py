@@ -63,7 +63,7 @@ class Node:
         self._attend = self._roster.attend
         self._commons = Commons(settings, self._roster.caches, heard, wall_offset_us)
         self._ipsec = Ipsec(settings.ipsec, settings.host, epoch, self.counters)
-        self._reception = Reception(self._roster, settings.sync, self._ipsec)
+        self._reception = Reception(self._roster, settings.sync, self._ipsec, self._rng)
         for virtual_ha in settings.virtual_has:
             bindings = (restored or {}).get(virtual_ha.vrid, ())
             self._add(virtual_ha, bindings, virtual_ha.vrid in drained)
@@ -120,6 +120,10 @@ class Node:
     def heard(self) -> Heard:
         """The number of the last synchronisation message of each other member, to be saved."""
         return self._commons.heard
+
+    def home_agents(self, now: Instant) -> list[dict[str, object]]:
+        """The Home Agents List of each home link (RFC 6275 section 10.1), with those that this member serves."""
+        return self._reception.discovery.describe(now)
 
     def status(self, now: Instant) -> dict[str, object]:
         """The part of the control protocol's status that the cores know; plain data."""
@@ -195,6 +199,7 @@ class Node:
         before, self.settings = self.settings, settings
         self._ipsec.reconfigure(settings.ipsec)
         self._reception.reconfigure(settings.sync)
+        self._reception.discovery.reconfigure({v.interface for v in settings.virtual_has})
         self._commons.reconfigure(settings)
         wanted = {v.vrid: v for v in settings.virtual_has}
         for vrid, virtual_ha in list(self._roster.configured.items()):

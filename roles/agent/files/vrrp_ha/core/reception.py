@@ -12,9 +12,13 @@ from collections.abc import Iterator
 from ..wire import icmpv6, ipv6, vrrp
 from ..wire.errors import WireError
 from . import address_detection, binding_error, neighbours
+from .anycast_neighbour import AnycastSolicited
+from .discovery import Discovery
 from .events import PacketReceived
 from .ipsec import Ipsec
+from .prefix_advertiser import PrefixSolicited
 from .roster import Roster
+from .router_advertiser import Randomness, SolicitationReceived
 from .settings import HomeLink, SyncSettings
 from .types import UNSPECIFIED, Instant
 
@@ -22,9 +26,10 @@ from .types import UNSPECIFIED, Instant
 class Reception:
     """Takes packets in and gives them to the virtual HAs of the roster."""
 
-    def __init__(self, roster: Roster, sync: SyncSettings, ipsec: Ipsec) -> None:
+    def __init__(self, roster: Roster, sync: SyncSettings, ipsec: Ipsec, rng: Randomness) -> None:
         self._roster = roster
         self._ipsec = ipsec
+        self.discovery = Discovery(roster, rng)
         self.reconfigure(sync)
 
     def reconfigure(self, sync: SyncSettings) -> None:
@@ -90,13 +95,19 @@ class Reception:
         match icmpv6.decode(packet.payload):
             case icmpv6.NeighbourSolicitation() as message:
                 yield from self._claim(event, packet, message, now)
-                yield from self._neighbour_solicitation(event, packet, message)
+                yield from self._neighbour_solicitation(event, packet, message, now)
             case icmpv6.NeighbourAdvertisement() as message:
                 yield from self._claim(event, packet, message, now)
             case icmpv6.RouterSolicitation() as message:
                 yield from self._router_solicitation(event, packet, message, now)
             case icmpv6.IcmpError():
                 yield from self._signal(event, packet, now)
+            case icmpv6.RouterAdvertisement() as message:
+                yield from self.discovery.advertised(event.interface, packet.source, message, now)
+            case icmpv6.DiscoveryRequest() as message:
+                yield from self.discovery.requested(packet, message, now)
+            case icmpv6.PrefixSolicitation() as message:
+                yield from self._prefix_solicitation(packet, message, now)
 
     def _claim(
         self,
@@ -112,11 +123,18 @@ class Reception:
                 yield from self._roster.attend(virtual_ha, virtual_ha.claimed(claimed, now))
 
     def _neighbour_solicitation(
-        self, event: PacketReceived, packet: ipv6.Packet, message: icmpv6.NeighbourSolicitation
+        self, event: PacketReceived, packet: ipv6.Packet, message: icmpv6.NeighbourSolicitation, now: Instant
     ) -> Iterator[object]:
         """RFC 6275 section 10.4.1: the home agent answers for the addresses of mobile nodes that are away."""
         link = self._roster.links.get(event.interface)
         if link and message.target == link.link_local:  # whatever is bound: this is the kernel's to answer
+            return
+        at_anycast = self.discovery.at_anycast(message.target)
+        if at_anycast and at_anycast.settings.interface == event.interface:
+            mac = neighbours.soliciting_mac(message.options)
+            if mac is None or packet.source != UNSPECIFIED:
+                question = AnycastSolicited(packet.source, mac or event.source_mac)
+                yield from self._roster.attend(at_anycast, at_anycast.asked(question, now))
             return
         for virtual_ha in self._roster.on(event.interface):
             settings = virtual_ha.settings
@@ -134,4 +152,16 @@ class Reception:
             raise WireError("source_link_layer", "of the unspecified address")
         for virtual_ha in self._roster.on(event.interface):
             if packet.destination[0] == 0xFF or packet.destination == virtual_ha.settings.link_local:
-                yield from self._roster.attend(virtual_ha, virtual_ha.router_solicitation(now))
+                yield from self._roster.attend(virtual_ha, virtual_ha.asked(SolicitationReceived(), now))
+
+    def _prefix_solicitation(
+        self, packet: ipv6.Packet, message: icmpv6.PrefixSolicitation, now: Instant
+    ) -> Iterator[object]:
+        """RFC 6275 section 6.7: a Home Address option MUST be there."""
+        virtual_ha = self._roster.find_address(packet.destination)
+        if virtual_ha is None or not virtual_ha.settings.mipv6_ha_mode:
+            return
+        if packet.home_address is None or packet.routing_home_address is not None:
+            raise WireError("home_address_option", "none in a Mobile Prefix Solicitation, or for somebody else")
+        question = PrefixSolicited(packet.source, packet.destination, packet.home_address, message.identifier)
+        yield from self._roster.attend(virtual_ha, virtual_ha.asked(question, now))

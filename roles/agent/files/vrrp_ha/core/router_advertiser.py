@@ -13,10 +13,18 @@ the operator turns the advertisements off is there a last one with a lifetime of
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
-from ..wire.icmpv6 import PrefixInformation, RouterAdvertisement, source_link_layer
+from ..wire.icmpv6 import (
+    AdvertisementInterval,
+    HomeAgentInformation,
+    Option,
+    PrefixInformation,
+    RouterAdvertisement,
+    source_link_layer,
+)
 from . import neighbours
 from .effects import Report, SendFrame
 from .events import TimerFired
@@ -26,13 +34,16 @@ from .types import ALL_NODES, MILLISECOND, SECOND, Instant
 # RFC 4861 section 10.
 MAX_INITIAL_INTERVAL_US = 16 * SECOND
 MAX_INITIAL_ADVERTISEMENTS = 3
-MIN_DELAY_BETWEEN_US = 3 * SECOND
 MAX_DELAY_US = 500 * MILLISECOND
 
-# RFC 4861 section 6.2.1: AdvCurHopLimit, AdvValidLifetime, AdvPreferredLifetime.
-CURRENT_HOP_LIMIT = 64
-VALID_LIFETIME_US = 2_592_000 * SECOND
-PREFERRED_LIFETIME_US = 604_800 * SECOND
+CURRENT_HOP_LIMIT = 64  # RFC 4861 section 6.2.1: AdvCurHopLimit
+
+# RFC 6275 section 7.5: what mobile nodes are told of short intervals allows for their clocks and ours.
+SHORT_INTERVAL_US = 200 * MILLISECOND
+SCHEDULING_US = 20 * MILLISECOND
+
+# A preference that goes up and down with the load is not worth a multicast each time.
+SERVICE_DELAY_US = 30 * SECOND
 
 
 class Randomness(Protocol):
@@ -61,19 +72,37 @@ class SpeakerChanged:
 class SolicitationReceived:
     """A valid Router Solicitation arrived on the link."""
 
+    counter: ClassVar[str] = "router_solicitations_received"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceChanged:
+    """What the virtual router says of itself as a home agent is not what it was."""
+
 
 class RouterAdvertiser:
-    """An advertising interface in the words of RFC 4861 section 6.2.1, for one virtual router."""
+    """An advertising interface in the words of RFC 4861 section 6.2.1, for one virtual router.
 
-    def __init__(self, settings: VirtualHaSettings, rng: Randomness) -> None:
+    `service` gives what it has to say as a home agent when it is about to speak.
+    """
+
+    def __init__(
+        self,
+        settings: VirtualHaSettings,
+        rng: Randomness,
+        service: Callable[[], HomeAgentInformation | None] = lambda: None,
+    ) -> None:
         self._settings = settings
         self._rng = rng
+        self._service = service
         self._speaks = False
         self._next: Instant | None = None
         self._last: Instant | None = None
         self._initial = 0  # advertisements that are still to follow each other faster
 
-    def handle(self, event: SpeakerChanged | SolicitationReceived | TimerFired, now: Instant) -> list[object]:
+    def handle(
+        self, event: SpeakerChanged | SolicitationReceived | ServiceChanged | TimerFired, now: Instant
+    ) -> list[object]:
         """What to send now: nothing, or one advertisement."""
         match event:
             case SpeakerChanged(speaks=True) if not self._speaks:
@@ -84,6 +113,11 @@ class RouterAdvertiser:
                 self._next = None
             case SolicitationReceived():
                 self._solicited(now)
+            case ServiceChanged() if self._next is not None:
+                earliest = (
+                    self._soon(now) if self._last is None else max(self._soon(now), self._last + SERVICE_DELAY_US)
+                )
+                self._next = min(self._next, Instant(earliest))
             case TimerFired() if self._next is not None and self._next <= now:
                 return [self._advertise(now), Report("debug", "router_advertisements_sent")]
         return []
@@ -96,7 +130,9 @@ class RouterAdvertiser:
         """Section 6.2.4: hosts are told of what has changed as fast as of a new router."""
         before, self._settings = self._settings, settings
         was, is_ = before.router_advertisements, settings.router_advertisements
-        if not self._speaks or (was == is_ and before.home_link is settings.home_link):
+        if not self._speaks or (was == is_ and home_prefix(before) == home_prefix(settings)):
+            if self._speaks and before.discovery != settings.discovery:
+                self.handle(ServiceChanged(), now)
             return
         if is_.enabled:
             self._begin(now)
@@ -119,7 +155,9 @@ class RouterAdvertiser:
 
     def _soon(self, now: Instant) -> Instant:
         """After a random delay, which counts from when the rate limit allows one if that is later than now."""
-        start = now if self._last is None else max(now, self._last + MIN_DELAY_BETWEEN_US)
+        start = now
+        if self._last is not None:
+            start = max(now, Instant(self._last + self._settings.router_advertisements.minimum_delay_us))
         return Instant(start + self._rng.randint(0, MAX_DELAY_US))
 
     def _advertise(self, now: Instant) -> SendFrame:
@@ -132,24 +170,38 @@ class RouterAdvertiser:
             if self._initial:
                 interval = min(interval, MAX_INITIAL_INTERVAL_US)
             self._next = Instant(now + interval)
-        message = advertisement(self._settings)
+        message = advertisement(self._settings, self._service())
         return neighbours.from_virtual_router(self._settings, message, ALL_NODES, neighbours.ALL_NODES_MAC)
 
 
-def advertisement(settings: VirtualHaSettings) -> RouterAdvertisement:
-    """What the virtual router says of itself and of the home prefix; the same on every member (RFC 9568 8.2.3)."""
+def home_prefix(settings: VirtualHaSettings) -> PrefixInformation:
+    """The home prefix; of a home agent with its address in it (the R bit, RFC 6275 section 7.2)."""
     own = settings.router_advertisements
-    prefix = PrefixInformation(
-        settings.prefix,
+    return PrefixInformation(
+        settings.vha_address if settings.mipv6_ha_mode else settings.prefix,
         settings.prefix_length,
         on_link=settings.home_link is HomeLink.ON_LINK,
         autonomous=own.autonomous,
-        router_address=False,
-        valid_lifetime_us=VALID_LIFETIME_US,
-        preferred_lifetime_us=PREFERRED_LIFETIME_US,
+        router_address=settings.mipv6_ha_mode,
+        valid_lifetime_us=own.valid_lifetime_us,
+        preferred_lifetime_us=own.preferred_lifetime_us,
     )
+
+
+def advertisement(settings: VirtualHaSettings, service: HomeAgentInformation | None = None) -> RouterAdvertisement:
+    """What the virtual router says of itself and of the home prefix; the same on every member (RFC 9568 8.2.3)."""
+    own = settings.router_advertisements
+    options: list[Option] = [source_link_layer(settings.virtual_mac), home_prefix(settings)]
+    if own.interval_option:
+        interval = own.maximum_interval_us
+        options.append(AdvertisementInterval(interval + SCHEDULING_US * (interval < SHORT_INTERVAL_US)))
+    if service is not None:
+        options.append(service)
     return RouterAdvertisement(
         current_hop_limit=CURRENT_HOP_LIMIT,
+        managed=own.managed,
+        other=own.other,
+        home_agent=settings.mipv6_ha_mode,
         router_lifetime_us=own.router_lifetime_us if own.enabled else 0,
-        options=(source_link_layer(settings.virtual_mac), prefix),
+        options=tuple(options),
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from .discovery_settings import DiscoverySettings
 from .ipsec_settings import IpsecSettings
 from .policy_settings import LimitSettings, PolicySettings
 from .token_bucket import Pace
@@ -75,7 +76,13 @@ class RouterAdvertisementSettings:
     router_lifetime_us: int = 0  # 0: not a default router
     maximum_interval_us: int = 600 * SECOND
     minimum_interval_us: int = 200 * SECOND
+    minimum_delay_us: int = 3 * SECOND  # MinDelayBetweenRAs of RFC 6275 section 13
+    interval_option: bool = True  # RFC 6275 section 7.3
+    managed: bool = False
+    other: bool = False
     autonomous: bool = False  # hosts may make addresses of the home prefix
+    valid_lifetime_us: int = 2_592_000 * SECOND
+    preferred_lifetime_us: int = 604_800 * SECOND
 
 
 _RECOVERY_PACE = Pace(1_000_000, 10)
@@ -95,6 +102,7 @@ class RecoverySettings:
 
 
 _DEFAULT_POLICY = PolicySettings()
+_DISCOVERY = DiscoverySettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +126,7 @@ class VirtualHaSettings:
     home_link: HomeLink = HomeLink.ON_LINK
     duplicate_address_detection: bool = True  # of home addresses, before they are bound; on_link only
     router_advertisements: RouterAdvertisementSettings = RouterAdvertisementSettings()
+    discovery: DiscoverySettings = _DISCOVERY
     members: tuple[Member, ...] = ()
     sync_key: SyncKey | None = None  # what is sent is authenticated with it; None only with insecure_sync
     accepted_sync_keys: tuple[SyncKey, ...] = ()  # what others may use besides, while keys are changed

@@ -40,6 +40,7 @@ def describe(virtual_ha: VirtualHa, host: str, now: Instant) -> dict[str, object
         "digest": f"{virtual_ha.cache.digest:016x}",
         "synced": virtual_ha.synced,
         "tentative": virtual_ha.signalling.tentative,
+        "home_agent": _home_agent(virtual_ha) if settings.mipv6_ha_mode else None,
         "recoveries": virtual_ha.signalling.recovery.counts(),
         "alarm": virtual_ha.alarm,
         "insecure_bindings": settings.insecure_bindings,
@@ -55,3 +56,13 @@ def _master_name(virtual_ha: VirtualHa, host: str) -> str | None:
         return host
     by_address = {member.address: member.name for member in virtual_ha.settings.members if member.address}
     return by_address.get(virtual_ha.master) if virtual_ha.master else None
+
+
+def _home_agent(virtual_ha: VirtualHa) -> dict[str, object]:
+    """What a Master says of itself; of a Backup, what this member would say."""
+    service = virtual_ha.advertising.service
+    return {
+        "preference": service.preference,
+        "advertised": service.information() is not None,
+        "backups_agree": service.backups_agree,
+    }

@@ -74,5 +74,7 @@ class SyncTimedOut:
 class SyncServed:
     """A member asked this Master for everything: from now on the two have the same history."""
 
+    source: Address = field(default=b"", compare=False)
+
 
 SyncEvent = SyncReceived | RoleChanged | BindingsChanged | ConfirmationWanted | FlushRequested | TimerFired

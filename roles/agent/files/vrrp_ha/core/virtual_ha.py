@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 
 from ..wire import ipv6, vrrp
 from .address_detection import AddressClaimed
+from .advertising import Advertising, Question
 from .announcer import Announcer
 from .bc_sync import BcSync
 from .binding_cache import BindingCache
@@ -46,8 +47,9 @@ from .events import (
     Startup,
     TimerFired,
 )
+from .home_agent_service import BackupAsked, CacheChanged
 from .recovery import MobileNodeRegistered
-from .router_advertiser import Randomness, RouterAdvertiser, SolicitationReceived, SpeakerChanged
+from .router_advertiser import Randomness, SpeakerChanged
 from .settings import NodeSettings, VirtualHaSettings
 from .signalling import Signalling
 from .sync_events import (
@@ -96,7 +98,7 @@ class VirtualHa:
         self._sync: BcSync | None = None
         self.signalling = Signalling(settings, node, self.cache, commons)
         self._announcer = Announcer(settings)
-        self._router = RouterAdvertiser(settings, rng)
+        self.advertising = Advertising(settings, self.cache, rng)
         self._frames = VrrpFrames(settings, self.counters)
         self._eligibility = Eligibility(drained)
         self._retry_at: Instant | None = None
@@ -201,10 +203,10 @@ class VirtualHa:
                 yield from self._replicate([], effect.bindings, now)
             yield from self._apply(effect, now)
 
-    def router_solicitation(self, now: Instant) -> Iterator[object]:
-        """A valid Router Solicitation on the link; nobody but a Master answers (RFC 9568 sections 6.4.2 and 6.4.3)."""
-        self.counters["router_solicitations_received"] += 1
-        yield from self._drive(self._router.handle(SolicitationReceived(), now), now)
+    def asked(self, question: Question, now: Instant) -> Iterator[object]:
+        """Somebody wants to know of it; nobody but a Master answers (RFC 9568 sections 6.4.2 and 6.4.3)."""
+        self.counters[question.counter] += 1
+        yield from self._drive(self.advertising.handle(question, now), now)
 
     def timer(self, now: Instant) -> Iterator[object]:
         """Whatever was due by now."""
@@ -271,7 +273,7 @@ class VirtualHa:
     def reconfigure(self, settings: VirtualHaSettings, node: NodeSettings, now: Instant) -> Iterator[object]:
         """New settings of the same virtual router: nothing that did not change is touched."""
         before, self.settings, self.node = self.settings, settings, node
-        self._router.reconfigure(settings, now)
+        self.advertising.reconfigure(settings, now)
         self._frames.reconfigure(settings)
         self.signalling.reconfigure(settings, node)
         host_part = ("accept_mode", "home_link", "is_owner")
@@ -286,9 +288,9 @@ class VirtualHa:
     # --- how the cores meet --------------------------------------------------------------------------------
 
     @property
-    def _cores(self) -> list[Election | BcSync | Announcer | RouterAdvertiser]:
+    def _cores(self) -> list[Election | BcSync | Announcer | Advertising]:
         """Everything with a timer of its own, in the order in which timers that are due together are served."""
-        return [core for core in (self._election, self._sync, self._announcer, self._router) if core is not None]
+        return [core for core in (self._election, self._sync, self._announcer, self.advertising) if core is not None]
 
     def _start(self, now: Instant) -> Iterator[object]:
         assert self.link
@@ -325,7 +327,7 @@ class VirtualHa:
                 yield from self._drive(self._sync.handle(RoleChanged(*role), now), now)
         speaker = SpeakerChanged(speaks=self.serving and not self.leaving)
         yield from self._announcer.handle(speaker, now)
-        yield from self._router.handle(speaker, now)
+        yield from self.advertising.handle(speaker, now)
         yield from self.serve(self.signalling.handle(speaker, now), now)
 
     def _apply(self, effect: object, now: Instant) -> Iterator[object]:
@@ -347,8 +349,9 @@ class VirtualHa:
                 yield from self._synchronised(now)
             case SyncTimedOut():
                 yield from self._not_synchronised(now)
-            case SyncServed():
+            case SyncServed(source=source):
                 yield from self._has_history(now)
+                yield from self.advertising.handle(BackupAsked(source), now)
             case SyncLost():
                 self.counters["sync_lost"] += 1
             case Report(level="debug", kind=kind):
@@ -400,6 +403,7 @@ class VirtualHa:
     def _replicate(self, changed: list[Binding], removed: list[Binding], now: Instant) -> Iterator[object]:
         if self._sync:
             yield from self._drive(self._sync.handle(BindingsChanged(changed, removed), now), now)
+        yield from self.advertising.handle(CacheChanged(changed), now)
 
     def _flush(self, now: Instant) -> Iterator[object]:
         if self._sync and self.serving:

@@ -52,6 +52,7 @@ class Calls:
             "bindings": self._bindings,
             "events": self._events,
             "recoveries": self._recoveries,
+            "home_agents": self._home_agents,
         }
         self._changing: dict[str, Callable[[Json], Answer]] = {
             "drain": self._drain,
@@ -148,6 +149,9 @@ class Calls:
         for at in range(0, len(known), _BATCH):
             yield (", " if at else "") + json.dumps(known[at : at + _BATCH])[1:-1]
         yield "]}"
+
+    def _home_agents(self, _arguments: Json) -> Answer:
+        yield json.dumps({"links": self._agent.node.home_agents(monotonic())})
 
     # --- changing ------------------------------------------------------------------------------------------
 

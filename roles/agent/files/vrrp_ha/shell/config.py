@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
 
+from ..core.home_agents import anycast_address
 from ..core.settings import (
     HomeLink,
     Member,
@@ -24,7 +25,16 @@ from ..core.settings import (
     VirtualHaSettings,
 )
 from ..core.types import CENTISECOND, SECOND
-from . import ipsec_config, metrics_config, policy_config, recovery_config, sync_key_config, tunnel_config
+from . import (
+    discovery_config,
+    ipsec_config,
+    metrics_config,
+    policy_config,
+    recovery_config,
+    router_advertisements_config,
+    sync_key_config,
+    tunnel_config,
+)
 from .fields import Fields, Problem, parse_json, suggestion
 from .keys import Keys, load_keys
 from .metrics_config import MetricsSettings
@@ -35,7 +45,6 @@ INTERFACE_NAME_LENGTH = 15  # IFNAMSIZ less the final zero
 SOCKET_PATH_LENGTH = 107  # sun_path less the final zero
 RESERVED_TABLES = (0, 253, 254, 255)  # unspec, default, main, local
 LINK_LOCAL = IPv6Network("fe80::/10")
-HOME_AGENTS_ANYCAST = 0x7E  # RFC 2526
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +208,7 @@ def _virtual_ha(fields: Fields, host: str, keys: Keys, keys_file: str | None) ->
     interval = fields.integer("advertisement_interval", 1, 4095, 100)
     mipv6_ha_mode = fields.boolean("mipv6_ha_mode", True)
     sync_key, accepted_sync_keys = sync_key_config.read(fields, mipv6_ha_mode, keys, keys_file)
+    router = router_advertisements_config.read(fields.section("router_advertisements"), mipv6_ha_mode, prefix)
     settings = VirtualHaSettings(
         vrid=vrid,
         name=name,
@@ -215,8 +225,9 @@ def _virtual_ha(fields: Fields, host: str, keys: Keys, keys_file: str | None) ->
         mipv6_ha_mode=mipv6_ha_mode,
         home_link=HomeLink(fields.choice("home_link", [mode.value for mode in HomeLink], HomeLink.ON_LINK.value)),
         duplicate_address_detection=fields.boolean("duplicate_address_detection", True),
-        router_advertisements=_router_advertisements(fields, mipv6_ha_mode, prefix),
-        maximum_lifetime_us=fields.integer("maximum_lifetime", 4, 262_140, 262_140) * SECOND,
+        router_advertisements=router,
+        discovery=discovery_config.read(fields.section("discovery"), router),
+        maximum_lifetime_us=_maximum_lifetime(fields, router),
         members=_members(fields, host, priority, link_local),
         policy=policy_config.read_policy(fields.section("policy"), prefix),
         sync_key=sync_key,
@@ -268,41 +279,18 @@ def _anycast(prefix: IPv6Network) -> tuple[IPv6Address, ...]:
 
 
 def home_agents_anycast(prefix: IPv6Network) -> IPv6Address:
-    """RFC 2526 section 2: all ones but the last 7 bits; with a 64-bit interface identifier the universal bit is 0."""
-    host_part = (1 << (128 - prefix.prefixlen)) - 1
-    identifier = (host_part & ~0x7F) | HOME_AGENTS_ANYCAST
-    if prefix.prefixlen == 64:
-        identifier &= ~(1 << 57)
-    return IPv6Address(int(prefix.network_address) | identifier)
+    """The Mobile IPv6 Home-Agents anycast address of a home prefix."""
+    return IPv6Address(anycast_address(prefix.network_address.packed, prefix.prefixlen))
 
 
-def _router_advertisements(
-    outer: Fields, mipv6_ha_mode: bool, prefix: IPv6Network | None
-) -> RouterAdvertisementSettings:
-    """RFC 4861 section 6.2.1. A virtual HA is a router for its mobile nodes, not by itself for hosts on the link."""
-    fields = outer.section("router_advertisements")
-    lifetime = fields.integer("router_lifetime", 0, 9000, 0 if mipv6_ha_mode else 1800)
-    maximum = fields.integer("maximum_interval", 4, 1800, 600)
-    minimum = fields.integer("minimum_interval", 3, 1350, max(3, maximum // 3))
-    if 4 * minimum > 3 * maximum:
-        message = f"{minimum} is more than three quarters of the maximum_interval, {maximum}"
-        fields.problem("minimum_interval", message, f"Use 3 to {3 * maximum // 4}, or leave it out.")
-    if 0 < lifetime < maximum:
-        message = f"{lifetime} is over before the next advertisement, which may take {maximum} seconds"
-        fields.problem("router_lifetime", message, "Use 0 (no default router) or at least the maximum_interval.")
-    autonomous = fields.boolean("autonomous", False)
-    if autonomous and prefix is not None and prefix.prefixlen != 64:
-        message = f"is true, but hosts make addresses of 64-bit prefixes only, and the prefix is {prefix}"
-        fields.problem("autonomous", message, "Leave it out.")
-    settings = RouterAdvertisementSettings(
-        enabled=fields.boolean("enabled", True),
-        router_lifetime_us=lifetime * SECOND,
-        maximum_interval_us=maximum * SECOND,
-        minimum_interval_us=minimum * SECOND,
-        autonomous=autonomous,
-    )
-    fields.close()
-    return settings
+def _maximum_lifetime(fields: Fields, router: RouterAdvertisementSettings) -> int:
+    """RFC 6275 section 10.6.4: no binding outlives the home prefix."""
+    valid = router.valid_lifetime_us // SECOND
+    longest = fields.integer("maximum_lifetime", 4, 262_140, max(4, min(valid, 262_140)))
+    if longest > max(4, valid):
+        message = f"{longest} is more than the home prefix is valid for, {valid} (router_advertisements.valid_lifetime)"
+        fields.problem("maximum_lifetime", message, f"Use {valid} at most, or leave it out.")
+    return longest * SECOND
 
 
 def _members(fields: Fields, host: str, priority: int, link_local: IPv6Address) -> tuple[Member, ...]:

@@ -247,6 +247,8 @@ class DataPlane:
                 self._guard.remove_strays([index], [])
             case ("virtual address", bytes(address)) if fault.wanted is None:
                 self._guard.remove_strays([], [address])
+            case ("anycast address", bytes(address)) if fault.wanted is None:
+                self._guard.drop_anycast(address)
 
     def _rebuild_filter(self) -> None:
         self._guard.rebuild()

@@ -4,9 +4,17 @@
 
 from __future__ import annotations
 
-from ..core.settings import Member, RouterAdvertisementSettings, SyncSettings, VirtualHaSettings
+from ..core.settings import Member, SyncSettings, VirtualHaSettings
 from ..core.types import CENTISECOND, SECOND, text
-from . import ipsec_config, metrics_config, policy_config, recovery_config, tunnel_config
+from . import (
+    discovery_config,
+    ipsec_config,
+    metrics_config,
+    policy_config,
+    recovery_config,
+    router_advertisements_config,
+    tunnel_config,
+)
 from .config import FORMAT, Configuration
 
 MASK = "********"
@@ -76,7 +84,8 @@ def _virtual_ha(settings: VirtualHaSettings) -> dict[str, object]:
         "mipv6_ha_mode": settings.mipv6_ha_mode,
         "home_link": settings.home_link.value,
         "duplicate_address_detection": settings.duplicate_address_detection,
-        "router_advertisements": _router_advertisements(settings.router_advertisements),
+        "router_advertisements": router_advertisements_config.plain(settings.router_advertisements),
+        "discovery": discovery_config.plain(settings.discovery),
         "maximum_lifetime": settings.maximum_lifetime_us // SECOND,
         "policy": policy_config.plain_policy(settings.policy),
         "members": [_member(member) for member in settings.members],
@@ -84,16 +93,6 @@ def _virtual_ha(settings: VirtualHaSettings) -> dict[str, object]:
         "accepted_sync_keys": [key.name for key in settings.accepted_sync_keys],
         "insecure_sync": settings.mipv6_ha_mode and settings.sync_key is None,
         "insecure_bindings": settings.insecure_bindings,
-    }
-
-
-def _router_advertisements(settings: RouterAdvertisementSettings) -> dict[str, object]:
-    return {
-        "enabled": settings.enabled,
-        "router_lifetime": settings.router_lifetime_us // SECOND,
-        "maximum_interval": settings.maximum_interval_us // SECOND,
-        "minimum_interval": settings.minimum_interval_us // SECOND,
-        "autonomous": settings.autonomous,
     }
 
 

@@ -26,7 +26,8 @@ _PROTOCOL, _PACKET_TYPE, _INTERFACE, _VLAN_PRESENT = 0, 4, 8, 48
 # Where things are in a packet without extension headers.
 _NEXT_HEADER, _HOP_LIMIT, _DESTINATION, _UPPER = 6, 7, 24, 40
 _VRRP, _ICMPV6, _MOBILITY, _ESP, _DESTINATION_OPTIONS, _HOP_BY_HOP = 112, 58, 135, 50, 60, 0
-_ROUTER_SOLICITATION, _NEIGHBOR_SOLICITATION, _NEIGHBOR_ADVERTISEMENT = 133, 135, 136
+_ROUTER_SOLICITATION, _ROUTER_ADVERTISEMENT, _NEIGHBOR_SOLICITATION = 133, 134, 135
+_NEIGHBOR_ADVERTISEMENT = 136
 _DHAAD_REQUEST, _PREFIX_SOLICITATION = 144, 146
 _VRRP_ADVERTISEMENT = 1
 _LOOPBACK_INDEX = 1
@@ -108,13 +109,14 @@ def advertisements() -> bytes:
 
 
 def home_link() -> bytes:
-    """Every other VRRP message; multicast Router and Neighbor Solicitations, and Neighbor Advertisements."""
+    """Every other VRRP message; multicast Router and Neighbor Solicitations and Advertisements."""
     program = _received_here()
     program.if_equal(_VRRP, then="vrrp")
     program.if_equal(_ICMPV6, otherwise="drop")
     program.load_byte(_UPPER)
     program.if_equal(_ROUTER_SOLICITATION, then="multicast")
     program.if_equal(_NEIGHBOR_ADVERTISEMENT, then="multicast")
+    program.if_equal(_ROUTER_ADVERTISEMENT, then="multicast")
     program.if_equal(_NEIGHBOR_SOLICITATION, otherwise="drop")
     program.label("multicast")
     program.load_byte(_DESTINATION)

@@ -18,6 +18,7 @@ import errno
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from ..core.home_agents import anycast_address
 from ..core.tunnel_settings import TunnelSettings
 from . import nftables as nft
 from . import tunnel_rules
@@ -32,14 +33,14 @@ TABLE = "vrrp_ha"
 _PRIORITY_RAW = -300  # before connection tracking: what is dropped here costs nothing more
 _PRIORITY_LAST = 300
 
-_ACTIVE, _VIRTUAL, _TUNNELS = "active", "virtual", "tunnels"
+_ACTIVE, _VIRTUAL, _ANYCAST, _TUNNELS = "active", "virtual", "anycast", "tunnels"
 _FROM_MACVLAN, _TO_MACVLAN = "from_macvlan", "to_macvlan"
 _REASSEMBLY = "reassembly"
 _NOT_IN_THIS_KERNEL = (errno.ENOENT, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT)
 _FORWARDING_WAS_OFF = "net.ipv6.conf.all.forwarding was 0"
 
 _IPV6, _ESP, _ICMPV6, _MOBILITY, _DESTINATION_OPTIONS = 41, 50, 58, 135, 60
-_DHAAD_REQUEST, _PREFIX_SOLICITATION, _REDIRECT = 144, 146, 137
+_DHAAD_REQUEST, _PREFIX_SOLICITATION, _REDIRECT, _NEIGHBOUR_SOLICITATION = 144, 146, 137, 135
 _NEXT_HEADER_AT, _SOURCE_AT, _DESTINATION_AT = 6, 8, 24
 _HEADER = 40
 _ENCAPSULATION_LIMIT = 8  # RFC 2473 section 4.1.1: a destination options header that some tunnels put in between
@@ -150,6 +151,8 @@ class Guard:
             yield table.counter(name)
         yield table.hash_set(_ACTIVE, nft.TYPE_INTERFACE, 4)
         yield table.verdict_map(_VIRTUAL, nft.TYPE_IPV6_ADDRESS, 16)
+        yield table.hash_set(_ANYCAST, nft.TYPE_IPV6_ADDRESS, 16)
+        yield table.chain(_ANYCAST)
         yield table.chain(_FROM_MACVLAN)
         yield table.chain(_TO_MACVLAN)
         yield table.verdict_map(_TUNNELS, nft.TYPE_IPV6_ADDRESS, 16)
@@ -169,6 +172,11 @@ class Guard:
         yield rule("prerouting", nft.meta("iifname"), ours, nft.verdict("jump", _FROM_MACVLAN))
         destination = nft.load("network", _DESTINATION_AT, 16)
         yield rule("prerouting", *nft.ipv6_only(), destination, nft.verdict_of(_VIRTUAL))
+        yield rule("prerouting", *nft.ipv6_only(), destination, nft.in_set(_ANYCAST), nft.verdict("goto", _ANYCAST))
+        # Of the Home-Agents anycast address the kernel knows nothing: discovery and Neighbor Discovery are the agent's.
+        for kind in (_DHAAD_REQUEST, _NEIGHBOUR_SOLICITATION):
+            yield rule(_ANYCAST, *_icmpv6(kind), nft.count("signalling"), drop)
+        yield rule(_ANYCAST, nft.count("not_accepted"), drop)
         yield rule("postrouting", nft.meta("oifname"), ours, nft.verdict("jump", _TO_MACVLAN))
         tunnelled = nft.load("network", _NEXT_HEADER_AT, 1), nft.equal(bytes((_IPV6,)))
         source = nft.load("network", _SOURCE_AT, 16)
@@ -288,6 +296,7 @@ class Guard:
         chain = _chain(vha.vrid)
         return nft.batch(
             *(self._table.add_verdict(_VIRTUAL, address, chain) for address in _addresses(vha)),
+            *([self._table.add_elements(_ANYCAST, [anycast_of(vha)])] if vha.mipv6_ha_mode else []),
             self._table.add_elements(_ACTIVE, [nft.interface_index(index)]),
         )
 
@@ -327,7 +336,7 @@ class Guard:
         """Chains, sets and rules are as they were made; None: there is no table. Elements are not looked at."""
         if self._table.comment(self._filter) is None:
             return None
-        sets = {_ACTIVE, _VIRTUAL, *(bound_set(vrid) for vrid in self._vhas)}
+        sets = {_ACTIVE, _VIRTUAL, _ANYCAST, *(bound_set(vrid) for vrid in self._vhas)}
         return sets <= self._table.sets(self._filter) and self._table.rules(self._filter) == self._expected
 
     def rebuild(self) -> None:
@@ -352,6 +361,15 @@ class Guard:
         """The addresses whose packets go through a chain of ours."""
         return set(self._table.elements(self._filter, _VIRTUAL))
 
+    def anycast_addresses(self) -> set[Address]:
+        """The Home-Agents anycast addresses of prefixes that are served here."""
+        return set(self._table.elements(self._filter, _ANYCAST))
+
+    def drop_anycast(self, address: Address) -> None:
+        """Nothing with this anycast address is served here any more; others of the link have it."""
+        batch = nft.batch(self._table.delete_elements(_ANYCAST, [address]))
+        self._filter.call(batch, ignore=(errno.ENOENT,))
+
     def bound(self, vrid: int, reader: Netlink) -> Iterator[bytes]:
         """The pairs of care-of and home address that may tunnel, read bit by bit by a socket of its own."""
         return self._table.elements(reader, bound_set(vrid))
@@ -374,6 +392,11 @@ def remove_table(filter_: Netlink) -> tuple[bool, bool]:
         if error.errno != errno.ENOENT:
             raise
         return False, was_off
+
+
+def anycast_of(vha: VirtualHaSettings) -> Address:
+    """Where mobile nodes look for home agents of this home prefix."""
+    return anycast_address(vha.prefix, vha.prefix_length)
 
 
 def _addresses(vha: VirtualHaSettings) -> list[Address]:

@@ -65,6 +65,8 @@ FAMILIES = {
     "bindings": Family("gauge", "Bindings in the cache."),
     "maximum_bindings": Family("gauge", "How many bindings it may have at most."),
     "tentative_bindings": Family("gauge", "First registrations that wait for Duplicate Address Detection."),
+    "home_agent_preference": Family("gauge", "How it is recommended beside other home agents: more is better."),
+    "home_agent_advertised": Family("gauge", "1 if a Master tells of its preference; 0 while a Backup lags behind."),
     "bindings_digest": Family("gauge", "The low 52 bits of the cache's digest: equal where caches are equal."),
     "recoveries": Family("gauge", "Recoveries that wait (pending) or that mobile nodes were told of (sent)."),
     "recoveries_finished_total": Family("counter", "Recoveries that are over, by what came of them."),
@@ -191,6 +193,9 @@ def of_virtual_ha(virtual_ha: Status) -> Iterator[Sample]:
     for name in (*_NUMBERS, *_FLAGS):
         yield Sample(name, which, virtual_ha[name])
     yield Sample("tentative_bindings", which, virtual_ha["tentative"])
+    if home_agent := virtual_ha["home_agent"]:
+        yield Sample("home_agent_preference", which, home_agent["preference"])
+        yield Sample("home_agent_advertised", which, home_agent["advertised"])
     yield Sample("alarm", which, virtual_ha["alarm"] is not None)
     yield Sample("members", which, len(virtual_ha["members"]))
     interval = virtual_ha["advertisement_interval"] / _CENTISECONDS

@@ -60,6 +60,11 @@ def virtual_address(value: bytes) -> Key:
     return "virtual address", value
 
 
+def anycast(value: bytes) -> Key:
+    """An element of the filter's set of anycast addresses."""
+    return "anycast address", value
+
+
 def device_value(below: int, mtu: int, mac: bytes | None) -> object:
     """How a device of ours should be. The MAC matters only where it is the virtual one."""
     return below, mtu, mac, True
@@ -93,7 +98,7 @@ def differences(should: Mapping[Key, tuple[int | None, object]], found: State) -
         Fault(key, wanted, found.get(key), vrid) for key, (vrid, wanted) in should.items() if found.get(key) != wanted
     ]
     # Of these kinds nothing may be there beside what should be.
-    alone = {"rule", "active interface", "virtual address"}
+    alone = {"rule", "active interface", "virtual address", "anycast address"}
     faults += [Fault(key, None, value, None) for key, value in found.items() if key not in should and key[0] in alone]
     return faults
 
@@ -127,6 +132,8 @@ def _look_at_filter(guard: Guard) -> Iterator[tuple[Key, object]]:
             yield active_interface(index), PRESENT
         for value in guard.virtual_addresses():
             yield virtual_address(value), PRESENT
+        for value in guard.anycast_addresses():
+            yield anycast(value), PRESENT
 
 
 def look_at_decapsulation(route: Netlink, table: int) -> State:
@@ -152,7 +159,7 @@ def _describe(key: Key) -> str:
             return f"address {socket.inet_ntop(socket.AF_INET6, value)} on {name}"
         case ("decapsulation", bytes(value)):
             return f"decapsulation for {socket.inet_ntop(socket.AF_INET6, value)}"
-        case ("virtual address", bytes(value)):
+        case ("virtual address" | "anycast address", bytes(value)):
             return f"packet filter's entry for {socket.inet_ntop(socket.AF_INET6, value)}"
         case ("active interface", index):
             return f"packet filter's entry for interface {index}"

@@ -72,6 +72,25 @@ def recoveries(result: dict[str, Any]) -> Iterator[str]:
     yield f"VRID {result['vrid']}: {counts}"
 
 
+def home_agents(result: dict[str, Any]) -> Iterator[str]:
+    """`vrrp-ha home-agents`."""
+    heading = ["INTERFACE", "LINK-LOCAL ADDRESS", "ADDRESSES", "PREFERENCE", "LIFETIME"]
+    yield from table(
+        heading,
+        [
+            [
+                link["interface"],
+                entry["link_local"],
+                ", ".join(entry["addresses"]),
+                entry["preference"],
+                "served here" if entry["served_here"] else duration(entry["lifetime_s"]),
+            ]
+            for link in result["links"]
+            for entry in link["home_agents"]
+        ],
+    )
+
+
 def event(entry: dict[str, Any]) -> str:
     """One line of `vrrp-ha events`."""
     vrid = f" vrid={entry['vrid']}" if "vrid" in entry else ""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from . import devices, forwarding, links, repair
 from .bindings import BindingTable, Installer
 from .forwarding import BindingRoutes, Rule
-from .guard import Guard
+from .guard import Guard, anycast_of
 from .netlink import Netlink, NetlinkError
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class Shared:
     decapsulation_table: int
     nowhere: int = 0  # the index of the device under all tunnel devices
     tables: dict[int, BindingTable] = field(default_factory=dict)
+    anycast: dict[int, Address] = field(default_factory=dict)  # of the virtual HAs that are served, by VRID
 
 
 class VirtualRouter:
@@ -91,12 +92,15 @@ class VirtualRouter:
         if self.vha.mipv6_ha_mode:
             self._remove_rule(self.vha)
         shared.filter.call(self._silence, ignore=(errno.ENOENT,))
+        self._leave_anycast()
         shared.guard.tear_down(self.vha.vrid)
 
     def serve(self) -> None:
         """First the filter, then the addresses, then the gate: nothing is taken that is not checked."""
         if not self.tunnels or not self.macvlan:
             raise NetlinkError(errno.ENODEV, f"no devices for it on {self.vha.interface}")
+        if self.vha.mipv6_ha_mode:
+            self._shared.anycast[self.vha.vrid] = anycast_of(self.vha)
         self._shared.filter.call(self._unsilence)
         self._shared.route.call(self._put_addresses)
         self._shared.route.call(self._deliver)
@@ -108,9 +112,16 @@ class VirtualRouter:
             devices.set_gate(self.vha.vrid, devices.GATE_CLOSED)
         self._shared.route.call(self._deliver_no_more, ignore=_GONE)
         self._shared.filter.call(self._silence, ignore=(errno.ENOENT,))
+        self._leave_anycast()
         where = [(self.macvlan, address) for address in _virtual_addresses(self.vha)]
         where += [(self.tunnels, address) for address in self.vha.addresses]
         self._shared.installer.soon(self.vha.vrid, "deactivate", self._take_addresses_off(where))
+
+    def _leave_anycast(self) -> None:
+        """Unless another virtual router of the same home prefix is served here."""
+        address = self._shared.anycast.pop(self.vha.vrid, None)
+        if address is not None and address not in self._shared.anycast.values():
+            self._shared.guard.drop_anycast(address)
 
     def _take_addresses_off(self, where: list[tuple[int, Address]]) -> Iterator[bool]:
         if sum(len(table.installed) for table in self._shared.tables.values()) > _MANY_ROUTES:
@@ -227,6 +238,8 @@ class VirtualRouter:
                 yield repair.address(macvlan, address), repair.PRESENT
                 yield repair.virtual_address(address), repair.PRESENT
             yield from ((repair.address(tunnels, address), repair.PRESENT) for address in vha.addresses)
+            if vha.mipv6_ha_mode:
+                yield repair.anycast(anycast_of(vha)), repair.PRESENT
 
 
 def _virtual_addresses(vha: VirtualHaSettings) -> list[Address]:

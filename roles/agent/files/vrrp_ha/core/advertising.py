@@ -1,0 +1,78 @@
+# Copyright: the mip6.vrrp_ha developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything by which one virtual HA makes itself known: as a router, as a home agent, by its prefix, to neighbours.
+
+Ties RouterAdvertiser, HomeAgentService, AnycastNeighbour and PrefixAdvertiser together, so that virtual_ha.py has one
+core to tell who speaks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .anycast_neighbour import AnycastNeighbour, AnycastSolicited
+from .binding_cache import BindingCache
+from .events import TimerFired
+from .home_agent_service import BackupAsked, CacheChanged, HomeAgentService
+from .prefix_advertiser import PrefixAdvertiser, PrefixSolicited
+from .router_advertiser import Randomness, RouterAdvertiser, SolicitationReceived, SpeakerChanged
+from .settings import VirtualHaSettings
+from .types import Instant
+
+Question = SolicitationReceived | AnycastSolicited | PrefixSolicited
+Event = Question | SpeakerChanged | BackupAsked | CacheChanged | TimerFired
+
+
+class Advertising:
+    """handle(event, now) -> effects, deadline() -> when to send TimerFired."""
+
+    def __init__(self, settings: VirtualHaSettings, cache: BindingCache, rng: Randomness) -> None:
+        self.service = HomeAgentService(settings, cache)
+        self._router = RouterAdvertiser(settings, rng, self.service.information)
+        self._anycast = AnycastNeighbour(settings, rng)
+        self._prefixes = PrefixAdvertiser(settings, cache, rng)
+        self._has_service = settings.mipv6_ha_mode
+
+    def handle(self, event: Event, now: Instant) -> list[object]:
+        """What to send now."""
+        return list(self._dispatch(event, now))
+
+    def deadline(self) -> Instant | None:
+        """When the first of the four wants a TimerFired."""
+        four = (self._router, self.service, self._anycast, self._prefixes)
+        return min((due for core in four if (due := core.deadline()) is not None), default=None)
+
+    def reconfigure(self, settings: VirtualHaSettings, now: Instant) -> None:
+        """Other settings of the same virtual router."""
+        self.service.reconfigure(settings)
+        self._router.reconfigure(settings, now)
+        self._anycast.reconfigure(settings)
+        self._prefixes.reconfigure(settings, now)
+
+    def _dispatch(self, event: Event, now: Instant) -> Iterator[object]:
+        match event:
+            case SpeakerChanged():
+                yield from self._router.handle(event, now)
+                if self._has_service:
+                    yield from self._anycast.handle(event, now)
+                    yield from self._prefixes.handle(event, now)
+            case SolicitationReceived():
+                yield from self._router.handle(event, now)
+            case AnycastSolicited():
+                yield from self._anycast.handle(event, now)
+            case PrefixSolicited():
+                yield from self._prefixes.handle(event, now)
+            case BackupAsked():
+                yield from self._serve(event, now)
+            case CacheChanged():
+                yield from self._serve(event, now)
+                yield from self._prefixes.handle(event, now)
+            case TimerFired():
+                yield from self._serve(event, now)
+                yield from self._router.handle(event, now)
+                yield from self._anycast.handle(event, now)
+                yield from self._prefixes.handle(event, now)
+
+    def _serve(self, event: BackupAsked | CacheChanged | TimerFired, now: Instant) -> Iterator[object]:
+        for news in self.service.handle(event, now):
+            yield from self._router.handle(news, now)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Metrics of a real agent, by the command and in the file."""
 
+import http.client
 import json
 
 import pytest
@@ -19,7 +20,7 @@ def link():
 def test_a_running_agent_has_metrics_on_demand_and_in_a_file(link, new_agent, tmp_path):
     path = tmp_path / "vrrp_ha.prom"
     agent = new_agent("a", {51: 255})
-    agent.config["metrics"] = {"textfile": str(path), "interval": 1}
+    agent.config["metrics"] = {"textfile": str(path), "interval": 1, "listen": "[::1]:9909"}
     agent.start()
     agent.becomes("master")
     asked = exposition.read(agent.ctl("metrics").stdout)
@@ -31,6 +32,11 @@ def test_a_running_agent_has_metrics_on_demand_and_in_a_file(link, new_agent, tm
     assert path.stat().st_mode & 0o777 == 0o644
     until(lambda: exposition.read(path.read_text())["vrrp_ha_state"].samples == asked["vrrp_ha_state"].samples)
     assert exposition.read(path.read_text()).keys() == asked.keys()
+    with link.on("a"):
+        connection = http.client.HTTPConnection("::1", 9909, timeout=5)
+        connection.request("GET", "/metrics")
+    served = exposition.read(connection.getresponse().read().decode())
+    assert served["vrrp_ha_state"].samples == asked["vrrp_ha_state"].samples
     values = json.loads(agent.ctl("metrics", "--json").stdout)
     assert {sample["name"] for sample in values} == asked.keys()
     assert agent.stop() == 0

@@ -234,6 +234,17 @@ def test_a_file_that_cannot_be_written_is_told_and_tried_again(tmp_path):
     assert file.failure is None
 
 
+def test_a_fault_in_the_text_is_told_and_no_exception(tmp_path):
+    def broken():
+        yield "a"
+        raise KeyError("family")
+
+    file = MetricsFile(MetricsSettings(str(tmp_path / "vrrp_ha.prom"), 0), broken)
+    written(file)
+    assert file.failure == "KeyError: 'family'"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_file_goes_with_the_agent_and_with_its_setting(tmp_path):
     first, second = tmp_path / "first.prom", tmp_path / "second.prom"
     file = MetricsFile(MetricsSettings(str(first), 0), lambda: iter(["text\n"]))
@@ -259,13 +270,14 @@ def files(tmp_path):
 
 
 def test_it_is_off_when_left_out(files):
-    assert files.load().metrics == MetricsSettings(None, 15_000_000)
+    assert files.load().metrics == MetricsSettings(None, 15_000_000, None)
 
 
 def test_what_is_given_is_used_and_shown(files, tmp_path):
-    files.config["metrics"] = given = {"textfile": "/run/vrrp-ha/vrrp_ha.prom", "interval": 5}
+    given = {"textfile": "/run/vrrp-ha/vrrp_ha.prom", "interval": 5, "listen": "[::1]:9909"}
+    files.config["metrics"] = given
     configuration = files.load()
-    assert configuration.metrics == MetricsSettings("/run/vrrp-ha/vrrp_ha.prom", 5_000_000)
+    assert configuration.metrics == MetricsSettings("/run/vrrp-ha/vrrp_ha.prom", 5_000_000, "[::1]:9909")
     shown = effective(configuration)
     assert shown["metrics"] == given
     del shown["keys"]
@@ -279,6 +291,8 @@ def test_what_is_given_is_used_and_shown(files, tmp_path):
         ("textfile", "vrrp_ha.prom", "not an absolute path"),
         ("textfile", "/run/vrrp-ha/metrics", "does not end in .prom"),
         ("interval", 0.5, "out of range"),
+        ("listen", "[::]:9909", "no place on the loopback"),
+        ("listen", "", "is empty"),
         ("file", "/run/a.prom", "Did you mean 'textfile'?"),
     ],
 )

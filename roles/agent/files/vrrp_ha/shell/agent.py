@@ -29,6 +29,7 @@ from .host import Host
 from .journal import Journal
 from .loop import Loop
 from .metrics_file import MetricsFile
+from .metrics_server import MetricsServer
 from .notify import ServiceManager
 from .poller import Poller
 from .state import StateDirectory, StateError
@@ -63,6 +64,7 @@ class Agent:
         shell = configuration.shell
         self._control = ControlServer(shell.control_socket, shell.control_group, poller, Calls(self).handle)
         self._metrics_file = MetricsFile(configuration.metrics, self.metrics)
+        self._metrics_server = MetricsServer(poller, self.metrics)
         self._signals, self._signalled = socket.socketpair()
         self._signals.setblocking(False)
         self._signalled.setblocking(False)
@@ -97,10 +99,13 @@ class Agent:
         self._loop.also(self._snapshot)
         self._loop.also(self._control.work)
         self._loop.also(self._metrics_file.work)
+        self._loop.also(self._metrics_server.work)
         self._loop.every(SNAPSHOT_US, self._begin_snapshot)
         self._loop.every(SNAPSHOT_US, self._save_heard)
         self._loop.every(RETRY_US, self._retry)
         self._loop.every(SECOND, self._metrics_file.begin)
+        self._loop.every(SECOND, self._metrics_server.tick)
+        self._metrics_server.follow(self.configuration.metrics.listen)
         self._loop.every(REAP_US, self.host.hooks.reap)
         if self._service.watchdog_interval_us:
             self._loop.every(self._service.watchdog_interval_us, self._service.alive)
@@ -119,6 +124,7 @@ class Agent:
         signal.set_wakeup_fd(-1)
         self._control.close()
         self._metrics_file.close()
+        self._metrics_server.close()
         self.host.stop()
         for _ in self._saving or ():
             pass
@@ -205,6 +211,7 @@ class Agent:
         drained = self.node.drained
         self.configuration, self._files = new, FilesOnDisk(new)
         self._metrics_file.follow(new.metrics)
+        self._metrics_server.follow(new.metrics.listen)
         self._loop.handle(Reconfigured(new.node))
         for event in self.host.follow(new.node):
             self._loop.handle(event)
@@ -273,6 +280,8 @@ class Agent:
             yield f"state is not saved: {self._state.failure}"
         if self._metrics_file.failure:
             yield f"metrics are not written: {self._metrics_file.failure}"
+        if self._metrics_server.failure:
+            yield f"nobody can ask for metrics at {self._metrics_server.failure}"
         if self._control.warning:
             yield self._control.warning
         if self._restart_needed:

@@ -52,7 +52,12 @@ class MetricsFile:
         """A piece of the version that is being made; True while there is more."""
         if self._making is None:
             return False
-        piece = next(self._making, None)
+        try:
+            piece = next(self._making, None)
+        except Exception as error:  # a fault of ours must not take the home agent down
+            self._made, self._making = [], None
+            self.failure = f"{type(error).__name__}: {error}"
+            return False
         if piece is not None:
             self._made.append(piece)
             return True

@@ -154,6 +154,11 @@ def _neighbours() -> Iterator[Emitted]:
     answered = meant | flags | {"destination": "fe80::99", "target": text(HOME)}
     yield Emitted("answer for a home address", one(story.receives(asked, 1.2), 58, 136), answered)
 
+    story = master(duplicate_address_detection=True)
+    probe = one(story.receives(update(seconds=1.0), 1.0), 58, 135)
+    asked_for = {"source": "::", "destination": "ff02::1:ff00:1001", "hop_limit": 255, "target": text(HOME)}
+    yield Emitted("Duplicate Address Detection", probe, asked_for | {"icmp_type": 135, "code": 0, "checksum": "good"})
+
 
 def _routers() -> Iterator[Emitted]:
     meant = {"source": LINK_LOCAL, "destination": ALL_NODES, "hop_limit": 255, "icmp_type": 134, "checksum": "good"}

@@ -32,8 +32,8 @@ from tests.unit.core.registering import (
 )
 from vrrp_ha.core.effects import InstallBindings, RemoveBindings, SendFrame, SendPacket, TearDown
 from vrrp_ha.core.events import Reconfigured
-from vrrp_ha.core.settings import NodeSettings
-from vrrp_ha.core.types import Binding, packed
+from vrrp_ha.core.settings import NodeSettings, RouterAdvertisementSettings
+from vrrp_ha.core.types import SECOND, Binding, packed
 from vrrp_ha.wire import bc_sync, ipv6
 
 
@@ -153,6 +153,21 @@ def test_nothing_but_its_mobile_node_or_its_lifetime_ends_a_binding():
     assert home_agent.bound() == CARE_OF
     assert home_agent.cache.next_expiry() <= at(600)
     assert len(home_agent.cache) == 2001
+
+
+@pytest.mark.parametrize(
+    ("preferred_s", "valid_s", "status"),
+    [(604_800, 2_592_000, 0), (600, 604_800, 0), (599, 604_800, 1), (0, 604_800, 1), (600, 604, 0), (600, 600, 1)],
+)
+def test_a_mobile_node_is_told_to_ask_when_its_prefix_may_end_or_be_deprecated_before_its_binding(
+    preferred_s, valid_s, status
+):
+    """And nothing else follows from the preferred lifetime: what is granted is what was asked for."""
+    lifetimes = RouterAdvertisementSettings(
+        preferred_lifetime_us=preferred_s * SECOND, valid_lifetime_us=valid_s * SECOND
+    )
+    answer = HomeAgent(router_advertisements=lifetimes).answer(update(lifetime_s=600))
+    assert (answer.status, answer.lifetime_s) == (status, 600)
 
 
 OTHER_PREFIX = packed("2001:db8:11::")

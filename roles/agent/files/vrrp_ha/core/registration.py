@@ -282,7 +282,7 @@ class Registration:
         self._cache.departed.forget(request.home_address)
         return [
             InstallBindings(self._virtual_ha.vrid, [binding]),
-            acknowledge(self._virtual_ha.vrid, request, key, BindingStatus.ACCEPTED, granted),
+            acknowledge(self._virtual_ha.vrid, request, key, _status_of(self._virtual_ha, granted), granted),
             _registered(binding, before, granted),
         ]
 
@@ -377,3 +377,14 @@ def _registered(binding: Binding, before: Binding | None, granted_us: int) -> Re
         return Report("info", "binding_refreshed", fields=fields)
     fields["moved_from"] = text(before.care_of_address)
     return Report("info", "binding_moved", fields=fields)
+
+
+def _status_of(virtual_ha: VirtualHaSettings, granted_us: int) -> BindingStatus:
+    """Section 10.3.1: whether the home prefix might be deprecated before the binding is over, or end with it.
+
+    Advertised lifetimes are constant; that they are renewed is no promise to a mobile node that is away.
+    """
+    prefix = virtual_ha.router_advertisements
+    if granted_us > prefix.preferred_lifetime_us or granted_us >= prefix.valid_lifetime_us:
+        return BindingStatus.ACCEPTED_PREFIX_DISCOVERY_NECESSARY
+    return BindingStatus.ACCEPTED

@@ -56,7 +56,7 @@ class Tunnels:
         """(what goes out or None, the counter)."""
         now = Instant(round(seconds * SECOND))
         effects = list(self.errors.received(ipv6.decode(octets), now, made_here=made_here))
-        (report,) = of(effects, Report)
+        report = of(effects, Report)[0]
         sent = of(effects, SendPacket)
         return (ipv6.decode(sent[0].packet) if sent else None), report.kind
 
@@ -94,6 +94,15 @@ def test_a_source_that_sends_no_more_than_the_minimum_mtu_is_not_asked_for_less(
     packet, counter = Tunnels().hear(error(TOO_BIG, tunnelled(original(1280)), value=1280))
     assert packet is None
     assert counter == "tunnel_error_dropped.minimum_mtu"
+
+
+def test_an_operator_hears_of_a_path_that_is_too_narrow_but_not_all_the_time():
+    story = serving()
+    octets = error(TOO_BIG, tunnelled(original(1280)), value=1280)
+    (warning,) = [effect for effect in story.receives(octets, 1.2) if effect.kind == "path_too_narrow"]
+    assert warning.level == "warning"
+    assert warning.fields == {"care_of_address": "2001:db8:2::77", "path_mtu": 1280, "remedy": "set tunnel.path_mtu"}
+    assert of(story.receives(octets, 300.0), Report) == []
 
 
 def test_a_report_of_a_path_that_the_packet_fits_is_not_believed():

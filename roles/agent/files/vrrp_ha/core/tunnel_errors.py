@@ -25,9 +25,9 @@ from .binding_cache import BindingCache
 from .binding_request import is_unicast_routable
 from .effects import Report, SendPacket
 from .settings import VirtualHaSettings
-from .token_bucket import TokenBucket, TokenBuckets
+from .token_bucket import Pace, TokenBucket, TokenBuckets
 from .tunnel_settings import IPV6_HEADER, MINIMUM_MTU, TunnelSettings
-from .types import Address, Instant
+from .types import Address, Instant, text
 
 _HOP_LIMIT = 64
 _ADDRESS_UNREACHABLE = 3
@@ -36,6 +36,8 @@ _ERRONEOUS_FIELD = 0
 _ICMPV6_HEADER = 8
 _MOST_QUOTED = MINIMUM_MTU - IPV6_HEADER - _ICMPV6_HEADER
 _REMEMBERED = 10_000  # mobile nodes whose errors are counted apart
+_WARNINGS = Pace(1_000_000 // 600, 1)  # one in ten minutes: an operator may read it
+_MINIMUM_MTU = "minimum_mtu"
 
 
 class _DroppedError(Exception):
@@ -48,6 +50,7 @@ class TunnelErrors:
     def __init__(self, virtual_ha: VirtualHaSettings, settings: TunnelSettings, cache: BindingCache) -> None:
         self._virtual_ha = virtual_ha
         self._cache = cache
+        self._warnings = TokenBucket(_WARNINGS, Instant(0))
         self._apply(settings)
 
     def reconfigure(self, virtual_ha: VirtualHaSettings, settings: TunnelSettings) -> None:
@@ -69,6 +72,8 @@ class TunnelErrors:
             self._check_limits(quoted.original_destination, now)
         except _DroppedError as dropped:
             yield Report("debug", f"tunnel_error_dropped.{dropped}")
+            if str(dropped) == _MINIMUM_MTU and self._warnings.take(now):
+                yield Report("warning", "path_too_narrow", fields=_narrow_path(packet))
             return
         yield Report("debug", f"tunnel_error_relayed.{MessageType(answer.kind).name.lower()}")
         yield SendPacket(self._message(quoted.original_source, answer))
@@ -125,5 +130,12 @@ def _tunnel_mtu(path_mtu: int, quoted: QuotedTunnelPacket) -> int:
         raise _DroppedError("not_too_big")
     if quoted.original_length <= MINIMUM_MTU:
         # (b) has the entry point fragment the tunnel packet, which the kernel does not do for what it forwards.
-        raise _DroppedError("minimum_mtu")
+        raise _DroppedError(_MINIMUM_MTU)
     return max(MINIMUM_MTU, path_mtu - quoted.headers)
+
+
+def _narrow_path(packet: ipv6.Packet) -> dict[str, object]:
+    """What an operator has to know to do something about it."""
+    mtu = int.from_bytes(packet.payload[4:8], "big")
+    care_of_address = tunnel.decode_quoted(packet.payload[_ICMPV6_HEADER:]).destination
+    return {"care_of_address": text(care_of_address), "path_mtu": mtu, "remedy": "set tunnel.path_mtu"}

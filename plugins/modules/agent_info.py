@@ -14,6 +14,13 @@ description:
   - Returns the status of the agent on a host, and its virtual HAs in the form that M(mip6.vrrp_ha.virtual_ha) takes.
 author:
   - the mip6.vrrp_ha developers (@mip6)
+options:
+  recoveries:
+    description:
+      - Return so many recoveries of each virtual HA at most, those under way first. V(0) returns none; how many there
+        are is in RV(status) in any case.
+    type: int
+    default: 100
 extends_documentation_fragment:
   - mip6.vrrp_ha.attributes.info
   - mip6.vrrp_ha.attributes.action_group
@@ -21,6 +28,7 @@ extends_documentation_fragment:
 seealso:
   - module: mip6.vrrp_ha.virtual_ha
   - module: mip6.vrrp_ha.verify
+  - module: mip6.vrrp_ha.recovery
 """
 
 EXAMPLES = r"""
@@ -67,6 +75,25 @@ master_of:
   type: list
   elements: int
   sample: [51]
+recoveries:
+  description:
+    - The mobile nodes that register anew, or did lately, for each virtual HA that knows of any. RV(recoveries[].counts)
+      says how many are pending and sent now, and how many were done and failed since the agent started.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - vrid: 51
+      counts: {"pending": 0, "sent": 1, "done": 12, "failed": 0}
+      recoveries:
+        - home_address: 2001:db8:1::1001
+          state: sent
+          reason: unknown_spi
+          method: switch
+          destination: 2001:db8:f::1
+          attempts: 1
+          since_s: 0.5
+          detail: ""
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -74,14 +101,19 @@ from ansible_collections.mip6.vrrp_ha.plugins.module_utils.configuration import 
 from ansible_collections.mip6.vrrp_ha.plugins.module_utils.control import ControlClient, ControlError
 from ansible_collections.mip6.vrrp_ha.plugins.module_utils.health import masters_of
 from ansible_collections.mip6.vrrp_ha.plugins.module_utils.host import Host, HostError
+from ansible_collections.mip6.vrrp_ha.plugins.module_utils.recovery_run import LISTED, infos
 from ansible_collections.mip6.vrrp_ha.plugins.module_utils.spec import LOCATIONS
 
 
 def run(module, host, control):
     """Ask the agent and read its configuration."""
-    status, problem = None, ""
+    status, problem, recoveries = None, "", []
+    limit = module.params["recoveries"]
+    if not 0 <= limit <= LISTED:
+        module.fail_json(msg="recoveries is {0}; give a number from 0 to {1}".format(limit, LISTED))
     try:
         status = control.call("status")
+        recoveries = infos(status, control, limit)
     except ControlError as error:
         problem = str(error)
     try:
@@ -95,12 +127,15 @@ def run(module, host, control):
         problem=problem,
         virtual_has=config.get("virtual_has", []),
         master_of=masters_of(status),
+        recoveries=recoveries,
     )
 
 
 def main():
     """Run with the host's own things."""
-    module = AnsibleModule(argument_spec=LOCATIONS, supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec=dict(LOCATIONS, recoveries=dict(type="int", default=100)), supports_check_mode=True
+    )
     run(module, Host(module.run_command), ControlClient(module.params["control_socket"]))
 
 

@@ -391,3 +391,9 @@ def test_removed_bindings_are_those_of_the_cache():
     story = acting_master()
     (removal,) = of(story.receives(esp(), 1.0), RemoveBindings)
     assert [(removed.home_address, removed.care_of_address) for removed in removal.bindings] == [(HOME, CARE_OF)]
+
+
+def test_what_the_operator_wants_is_not_done_where_nothing_could_follow():
+    story = acting_master(keys=False)
+    assert_nothing_recovered(story, story.happens(RecoverRequested(51, (HOME,)), 1.0))
+    assert known(story, 1.0) == []

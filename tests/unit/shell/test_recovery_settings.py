@@ -7,12 +7,14 @@ import json
 import pytest
 
 from tests.unit.core.nodes import at
-from tests.unit.core.recovering import HOME, acting_master, esp, known
+from tests.unit.core.recovering import HOME, acting_master, bind, esp, known
+from tests.unit.core.registering import OTHER_HOME
 from tests.unit.shell.test_config import Files
 from tests.unit.shell.test_filters import OTHER, VHA, accepts, packet
 from vrrp_ha.core.events import RecoverRequested
 from vrrp_ha.core.settings import RecoverySettings
 from vrrp_ha.core.token_bucket import Pace
+from vrrp_ha.core.types import text
 from vrrp_ha.shell import filters, tables
 from vrrp_ha.shell.calls import MOST_RECOVERIES, Calls
 from vrrp_ha.shell.config import load
@@ -149,3 +151,14 @@ def test_recoveries_are_listed_for_programs_and_for_people():
     assert lines[1].split()[:3] == ["2001:db8:1::1001", "sent", "esp"]
     assert lines[-1] == "VRID 51: 0 pending, 1 sent, 0 done, 0 failed"
     assert story.node.bindings(51).get(HOME) is None
+
+
+def test_a_list_of_recoveries_is_no_longer_than_was_asked_for():
+    story = acting_master()
+    bind(story, OTHER_HOME)
+    ask(story, "recover", vrid=51, home_addresses=[text(HOME), text(OTHER_HOME)])
+    assert len(ask(story, "recoveries", READER, vrid=51)["recoveries"]) == 2
+    assert len(ask(story, "recoveries", READER, vrid=51, limit=1)["recoveries"]) == 1
+    for limit in (0, 10_001, "all"):
+        with pytest.raises(CallError, match="'limit' must be a number, 1 to 10000"):
+            ask(story, "recoveries", READER, vrid=51, limit=limit)

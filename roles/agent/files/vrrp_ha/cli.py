@@ -283,7 +283,9 @@ def _undrain(options: argparse.Namespace, client: Client) -> None:
 def _recover(options: argparse.Namespace, client: Client) -> int:
     result = client.call("recover", vrid=options.vrid, home_addresses=options.home_address)
     lines = [f"{address}: queued" for address in result["queued"]]
-    lines += [f"{address}: not bound here, or too many are queued" for address in result["refused"]]
+    lines += [
+        f"{address}: not bound here, no key and no hook for it, or too many are queued" for address in result["refused"]
+    ]
     _show(result, lines, options.json)
     return FAILED if result["refused"] else OK
 

@@ -165,7 +165,8 @@ class Recovery:
                 yield from self._trigger(event, now)
             case RecoveryWanted(home_addresses=home_addresses):
                 for home_address in home_addresses:
-                    if (known := self._last_seen_at(home_address)) is not None:
+                    known = self._last_seen_at(home_address)
+                    if known is not None and self._method(home_address):
                         yield from self._enqueue(RecoveryRecord(home_address, known, "operator", now), first=True)
             case BindingsLapsed(bindings=bindings) if self._settings.enabled and self._settings.on_expiry:
                 for binding in bindings:

@@ -13,22 +13,28 @@ from typing import Any
 
 from scapy.layers.inet import UDP
 from scapy.layers.inet6 import (
+    HAO,
     ICMPv6DestUnreach,
+    ICMPv6HAADRequest,
+    ICMPv6MPSol,
     ICMPv6ND_NS,
     ICMPv6ND_RS,
     ICMPv6NDOptSrcLLAddr,
     ICMPv6PacketTooBig,
+    ICMPv6TimeExceeded,
     IPv6,
+    IPv6ExtHdrDestOpt,
+    MIP6MH_Generic,
     MIP6OptMNID,
 )
 
 from tests.unit.core import protecting
 from tests.unit.core.nodes import UP, Story, master, of, virtual_ha
 from tests.unit.core.recovering import ELSEWHERE, LOST_SPI, OWN_VHA, acting_master
-from tests.unit.core.registering import CARE_OF, HOME, text, update
+from tests.unit.core.registering import CARE_OF, HOME, WALL, text, update
 from vrrp_ha.core.effects import SendFrame, SendPacket
-from vrrp_ha.core.events import Reconfigured, StopRequested
-from vrrp_ha.wire import bc_sync, esp, ipv6, mobility
+from vrrp_ha.core.events import LOOPBACK, PacketReceived, Reconfigured, StopRequested
+from vrrp_ha.wire import bc_sync, esp, icmpv6, ipv6, mobility
 
 LINK_LOCAL = "fe80::5eff:fe00:233"
 VIRTUAL_MAC = "00:00:5e:00:02:33"
@@ -69,7 +75,17 @@ def upper_layer(packet: bytes) -> tuple[bytes, int]:
 
 
 def everything() -> list[Emitted]:
-    made = (_vrrp, _synchronisation, _acknowledgements, _home_agent_switch, _neighbours, _routers, _errors, _protected)
+    made = (
+        _vrrp,
+        _synchronisation,
+        _acknowledgements,
+        _home_agent_switch,
+        _neighbours,
+        _routers,
+        _errors,
+        _discovery,
+        _protected,
+    )
     return [emitted for makes in made for emitted in makes()]
 
 
@@ -166,6 +182,8 @@ def _routers() -> Iterator[Emitted]:
     asked = bytes(IPv6(src="fe80::99", dst="ff02::2", hlim=255) / ICMPv6ND_RS())
     effects = story.receives(asked, 5.0) + story.runs_until(9.0)
     meant |= {"source_link_layer_address": VIRTUAL_MAC, "router_lifetime_s": 0, "current_hop_limit": 64}
+    meant |= {"home_agent": True, "preference": 64, "home_agent_lifetime_s": 1800, "advertisement_interval_ms": 600_000}
+    meant |= {"prefixes": [("2001:db8:1::1", 64, True, False, True, 2_592_000, 604_800)]}
     yield Emitted("Router Advertisement", one(effects, 58, 134), meant)
 
 
@@ -188,6 +206,32 @@ def _errors() -> Iterator[Emitted]:
         heard = bytes(IPv6(src="2001:db8:7::1", dst="2001:db8:1::1") / error / tunnelled[:1200])
         relayed = one(story.receives(heard, 1.2), 58, facts["icmp_type"])
         yield Emitted(f"{name} of a tunnel", relayed, meant | told | facts)
+    heard = bytes(IPv6(src="2001:db8:1::1", dst="2001:db8:1::1") / ICMPv6TimeExceeded(code=0) / tunnelled[:1200])
+    relayed = one(story.happens(PacketReceived(LOOPBACK, bytes(6), heard, WALL), 1.3), 58, 3)
+    yield Emitted("Time Exceeded of a tunnel", relayed, meant | told | {"icmp_type": 3, "code": 0})
+
+
+def _discovery() -> Iterator[Emitted]:
+    meant = {"source": "2001:db8:1::1", "destination": text(CARE_OF), "checksum": "good"}
+    story = master()
+    for status, packet in (
+        (1, IPv6ExtHdrDestOpt(options=[HAO(hoa=text(HOME))]) / UDP()),
+        (2, IPv6ExtHdrDestOpt(options=[HAO(hoa=text(HOME))]) / MIP6MH_Generic(mhtype=77, msg=b"\0\0")),
+    ):
+        asked = bytes(IPv6(src=text(CARE_OF), dst="2001:db8:1::1") / packet)
+        said = {"mh_type": 7, "status": status, "named_home_address": text(HOME)}
+        yield Emitted(f"Binding Error {status}", one(story.receives(asked, 1.0), 135, 7), meant | said)
+    story.receives(update(seconds=1.1), 1.1)
+    asked = bytes(IPv6(src=text(CARE_OF), dst="2001:db8:1::1") / ICMPv6HAADRequest(id=9))
+    said = {"icmp_type": 145, "code": 0, "identifier": 9, "home_agents": ["2001:db8:1::1"]}
+    yield Emitted("home agent discovery reply", one(story.receives(asked, 1.2), 58, 145), meant | said)
+    option = IPv6ExtHdrDestOpt(options=[HAO(hoa=text(HOME))])
+    solicitation = ipv6.decode(bytes(IPv6(src=text(CARE_OF), dst="2001:db8:1::1") / option / ICMPv6MPSol(id=7)))
+    asked = ipv6.encode(ipv6.with_checksum(solicitation, icmpv6.CHECKSUM_OFFSET))
+    prefix = ("2001:db8:1::1", 64, True, False, True, 2_592_000, 604_800)
+    said = {"routing_home_address": text(HOME), "icmp_type": 147, "identifier": 7, "prefixes": [prefix]}
+    said |= {"managed": False, "other": False}
+    yield Emitted("Mobile Prefix Advertisement", one(story.receives(asked, 1.3), 58, 147), meant | said)
 
 
 def _protected() -> Iterator[Emitted]:

@@ -61,6 +61,17 @@ def test_message_of_a_node_says_what_it_is_meant_to(opinions, emitted: Emitted) 
     assert {name: facts.get(name) for name in emitted.meant} == emitted.meant
 
 
+def test_every_kind_of_message_is_there(opinions) -> None:
+    """VRRP and BC_*, Mobility Header types, ICMPv6 types: what a node is able to send at all."""
+    facts = [opinions["vrrp-ha"][emitted.packet] for emitted in EMITTED.values()]
+    kinds = {name: {one[name] for one in facts if name in one} for name in ("vrrp_type", "mh_type", "icmp_type")}
+    assert kinds == {
+        "vrrp_type": {1, 2, 3, 4},
+        "mh_type": {6, 7, 12},
+        "icmp_type": {1, 2, 3, 4, 134, 135, 136, 145, 147},
+    }
+
+
 @pytest.mark.parametrize("emitted", [e for e in EMITTED.values() if e.keys], ids=lambda emitted: emitted.name)
 def test_message_in_esp_is_opened_and_read_by_tshark(tmp_path, emitted: Emitted) -> None:
     """Scapy opens them in tests/unit/wire/test_esp.py and tests/unit/core/test_ipsec.py."""

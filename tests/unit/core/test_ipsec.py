@@ -208,6 +208,21 @@ def test_prefix_discovery_is_protected_unless_the_association_is_not_for_it():
     assert ipsec.outbound(answer) is answer
 
 
+def test_a_bound_mobile_node_is_told_its_prefix_in_esp():
+    given = association()
+    story = give(master(), given)
+    story.receives(update(given), 1.0)
+    effects = story.receives(prefix_solicitation(given), 2.5)
+    (answer,) = [packet for packet in sent(effects) if packet.next_header == ipv6.ESP]
+    assert (answer.destination, answer.routing_home_address) == (CARE_OF, HOME)
+    next_header, payload = esp.open_(given.outbound, answer.payload)
+    assert next_header == ipv6.ICMPV6
+    assert isinstance(icmpv6.decode(payload), icmpv6.PrefixAdvertisement)
+    icmpv6.check_packet(replace(answer, next_header=next_header, payload=payload))
+    story.receives(prefix_solicitation(None), 4.0)
+    assert dropped(story) == {"unprotected": 1}
+
+
 def test_other_icmp_of_who_has_an_association_passes_by():
     ipsec = Ipsec(IpsecSettings((association(),)), "ha1", 1, Counter())
     solicitation = ipv6.Packet(HOME, VHA, 255, ipv6.ICMPV6, icmpv6.encode(icmpv6.NeighbourSolicitation(VHA)))

@@ -12,6 +12,7 @@ import pytest
 from tests.unit.shell.test_config import Files
 from vrrp_ha.core.ipsec_settings import IpsecSettings, SecurityAssociation
 from vrrp_ha.core.types import packed
+from vrrp_ha.shell import tables
 from vrrp_ha.shell.config import load
 from vrrp_ha.shell.effective import effective
 from vrrp_ha.wire.esp import Algorithm, Keys
@@ -198,3 +199,11 @@ def test_without_what_encrypts_the_files_are_refused_and_the_remedy_is_told(file
     assert problem.path == "keys:ipsec_security_associations"
     assert "cannot import" in problem.message
     assert "python3-cryptography" in problem.remedy
+
+
+def test_the_status_table_tells_how_many_there_are():
+    result = {"host": "ha1", "healthy": True, "config_current": True, "uptime_s": 1, "version": "1", "warnings": []}
+    assert "IPsec security associations: 2" in tables.status(result | {"virtual_has": [], "security_associations": 2})
+    assert not [
+        line for line in tables.status(result | {"virtual_has": [], "security_associations": 0}) if "IPsec" in line
+    ]

@@ -25,6 +25,8 @@ def status(result: dict[str, Any]) -> Iterator[str]:
     yield f"{result['host']}: {health}, up {duration(result['uptime_s'])}, version {result['version']}{current}"
     for warning in result["warnings"]:
         yield f"  ! {warning}"
+    if count := result.get("security_associations"):
+        yield f"IPsec security associations: {count}"
     if not result["virtual_has"]:
         yield "no virtual HAs are configured"
         return

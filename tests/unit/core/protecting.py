@@ -6,16 +6,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from scapy.layers.inet6 import HAO, MIP6MH_BU, IPv6, IPv6ExtHdrDestOpt, MIP6OptAltCoA
+from scapy.layers.inet6 import HAO, MIP6MH_BU, IPv6, IPv6ExtHdrDestOpt, MIP6OptAltCoA, MIP6OptReplayProtection
 from scapy.layers.ipsec import ESP, SecurityAssociation
 
+from tests.lab.mn import binding
 from tests.unit.core.nodes import Story, of
-from tests.unit.core.registering import CARE_OF, HOME, VHA, text
+from tests.unit.core.registering import CARE_OF, HOME, VHA, WALL, text
 from vrrp_ha.core import ipsec_settings
 from vrrp_ha.core.effects import SendFrame, SendPacket
 from vrrp_ha.core.events import Reconfigured
 from vrrp_ha.core.ipsec_settings import IpsecSettings
-from vrrp_ha.core.types import packed
+from vrrp_ha.core.types import SECOND, packed
 from vrrp_ha.wire import esp, ipv6, mobility
 
 CBC = esp.Algorithm.AES_CBC_HMAC_SHA_256_128
@@ -67,9 +68,12 @@ def update(
     lifetime_s: int = 600,
     at_home: bool = False,
     destination: bytes = VHA,
+    timestamp_s: float | None = None,
 ) -> bytes:
     """A Binding Update as RFC 3776 section 3.1 has it; without ESP if there is no association."""
     options = [MIP6OptAltCoA(acoa=text(care_of))] if alternate and not at_home else []
+    if timestamp_s is not None:
+        options.append(MIP6OptReplayProtection(timestamp=binding.ntp(round((WALL / SECOND + timestamp_s) * 1e9))))
     message = MIP6MH_BU(seq=sequence, flags="AH", mhtime=lifetime_s // 4, options=options)
     if at_home:
         packet = IPv6(src=text(home), dst=text(destination)) / message

@@ -327,6 +327,22 @@ def test_a_replayed_binding_update_is_refused_by_its_sequence_number():
     assert bound(story) == ELSEWHERE
 
 
+def test_a_timestamp_within_esp_keeps_what_was_recorded_from_binding_again():
+    given = association()
+    story = give(master(), given)
+    recorded = update(given, timestamp_s=1.0)
+    story.receives(recorded, 1.0)
+    assert bound(story) == CARE_OF
+    story.receives(update(given, sequence=2, lifetime_s=0, timestamp_s=1.1), 1.1)
+    for later in (1.5, 60.0):
+        (answer,) = sent(story.receives(recorded, later))
+        assert opened(answer, given).status in (135, 144)
+        assert bound(story) is None
+    (answer,) = sent(story.receives(update(given, timestamp_s=90.0), 61.0))
+    assert opened(answer, given).status == 144
+    assert mobility.first(opened(answer, given).options, mobility.ReplayProtection)
+
+
 # --- initialisation vectors --------------------------------------------------------------------------------
 
 

@@ -185,17 +185,22 @@ class Registration:
             charge = limits.charge(home_address, request.packet.source, is_known, care_of_address, now)
             self._authenticate(request, key, now)
             limits.give_back(charge)
+        elif request.packet.protected and request.timestamp is not None:
+            self._check_timestamp(request, request.timestamp.timestamp, now)  # ESP cannot do this with manual keys
         limits.authentic(home_address, now)
 
     def _authenticate(self, request: BindingRequest, key: MobileNodeKey, now: Instant) -> None:
-        """RFC 4285 sections 5.1.1 and 6."""
+        """RFC 4285 section 5.1.1."""
         option = request.authentication
         if option is None or not mobility.is_authentic(request.packet, request.update, option, key.key):
             raise RefusedError(BindingStatus.AUTHENTICATION_FAILED)
         if request.timestamp is None:
             # Without one, what was recorded before a de-registration or a failover could bind again.
             raise RefusedError(BindingStatus.REPLAY_PROTECTION_REQUIRED)
-        timestamp = request.timestamp.timestamp
+        self._check_timestamp(request, request.timestamp.timestamp, now)
+
+    def _check_timestamp(self, request: BindingRequest, timestamp: int, now: Instant) -> None:
+        """RFC 4285 section 6."""
         if not self._commons.replay.accept(request.home_address, timestamp, request.wall_time_us, now):
             corrected = corrected_timestamp(timestamp, request.wall_time_us)
             raise RefusedError(BindingStatus.REPLAY_MISMATCH, timestamp=corrected)

@@ -45,6 +45,14 @@ _POLICY = dict(
     maximum_bindings=dict(type="int"),
 )
 
+_BALANCE = dict(
+    mode=dict(type="str", choices=["off", "advise", "auto"]),
+    high_water=dict(type="int"),
+    low_water=dict(type="int"),
+    rate=dict(type="float"),
+    hold_time=dict(type="float"),
+)
+
 # What a virtual HA is on every member of it alike.
 _SHARED = dict(
     vrid=dict(type="int", required=True),
@@ -63,6 +71,7 @@ _SHARED = dict(
     router_advertisements=dict(type="dict", options=_ROUTER_ADVERTISEMENTS),
     discovery=dict(type="dict", options=_DISCOVERY),
     maximum_lifetime=dict(type="int"),
+    balance=dict(type="dict", options=_BALANCE),
     policy=dict(type="dict", options=_POLICY),
     sync_key=dict(type="str", no_log=False),  # the key's name
     accepted_sync_keys=dict(type="list", elements="str", no_log=False),  # names of keys

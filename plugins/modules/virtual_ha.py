@@ -188,6 +188,28 @@ options:
       maximum_lifetime:
         description: The longest lifetime of a binding, in seconds.
         type: int
+      balance:
+        description:
+          - What the virtual HA's Master does about too many bindings, where that differs from C(balance) of
+            the agent's settings. The same for every member.
+        type: dict
+        suboptions:
+          mode:
+            description: With V(advise) it says what it would do, with V(auto) it does so.
+            type: str
+            choices: ["off", advise, auto]
+          high_water:
+            description: The number of bindings above which mobile nodes are handed off to other virtual HAs.
+            type: int
+          low_water:
+            description: The number of bindings that it stops at, and that nobody fills it above.
+            type: int
+          rate:
+            description: How many mobile nodes are told in a second.
+            type: float
+          hold_time:
+            description: For how many seconds a mobile node that was handed off is left alone.
+            type: float
       policy:
         description:
           - Who may register with the virtual HA, and how many. The same for every member.

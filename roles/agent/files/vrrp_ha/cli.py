@@ -90,6 +90,14 @@ def _parser() -> argparse.ArgumentParser:
     recoveries = command("recoveries", _recoveries, "List the recoveries of one virtual HA.")
     recoveries.add_argument("vrid", type=int, help="the virtual HA")
     command("home-agents", _home_agents, "List the home agents of each home link, the best ones first.")
+    handoff = command("handoff", _handoff, "Ask mobile nodes to use another virtual HA of the same home link.")
+    handoff.add_argument("vrid", type=int, help="the virtual HA that they are bound at")
+    handoff.add_argument("home_address", nargs="*", help="who")
+    handoff.add_argument("--count", type=int, metavar="N", help="or how many, whoever they are")
+    handoff.add_argument("--to", type=int, metavar="VRID", help="which one they are to use (default: the least loaded)")
+    handoff.add_argument("--cancel", action="store_true", help="let those stay that were not told yet")
+    handoffs = command("handoffs", _handoffs, "List the handoffs of one virtual HA.")
+    handoffs.add_argument("vrid", type=int, help="the virtual HA")
     command("reload", _reload, "Read the configuration again and apply what changed.")
     command("repair", _repair, "Make the host's state what it should be.")
     cleanup = command("cleanup", _cleanup, "Remove everything that a dead agent left on the host.")
@@ -304,6 +312,30 @@ def _home_agents(options: argparse.Namespace, client: Client) -> None:
 
     result = client.call("home_agents")
     _show(result, tables.home_agents(result), options.json)
+
+
+@_asking
+def _handoff(options: argparse.Namespace, client: Client) -> int:
+    if bool(options.home_address) + (options.count is not None) + options.cancel != 1:
+        print("vrrp-ha handoff: give home addresses, --count or --cancel, and one of them only", file=sys.stderr)
+        return USAGE
+    result = client.call(
+        "handoff", vrid=options.vrid, home_addresses=options.home_address or None, count=options.count, to=options.to,
+        cancel=options.cancel or None,
+    )  # fmt: skip
+    lines = [f"{address}: queued" for address in result.get("queued", ())]
+    lines += [f"{address}: not bound here, told already, or there is no key" for address in result.get("refused", ())]
+    lines += [f"{word}: {result[word]}" for word in ("cancelled", "count") if word in result]
+    _show(result, lines, options.json)
+    return FAILED if result.get("refused") else OK
+
+
+@_asking
+def _handoffs(options: argparse.Namespace, client: Client) -> None:
+    from .shell import tables
+
+    result = client.call("handoffs", vrid=options.vrid)
+    _show(result, tables.handoffs(result), options.json)
 
 
 @_asking

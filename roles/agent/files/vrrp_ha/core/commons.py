@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from .authentication import KeyRing, ReplayGuard
+from .balance import Alone, Surroundings
 from .binding_cache import BindingCache
 from .settings import MobileNodeKey, NodeSettings
 from .token_bucket import TokenBucket
@@ -20,7 +21,12 @@ from .types import Address, Instant
 from .update_limits import UpdateLimits
 
 Caches = Callable[[], Iterable[BindingCache]]
+Around = Callable[[int], Surroundings]
 Heard = dict[int, dict[Address, int]]  # VRID -> member -> number of its last synchronisation message
+
+
+def _nobody(_vrid: int) -> Surroundings:
+    return Alone()
 
 
 class Commons:
@@ -32,10 +38,12 @@ class Commons:
         caches: Caches = tuple,
         heard: Heard | None = None,
         wall_offset_us: int | None = None,
+        around: Around = _nobody,
     ) -> None:
         self.keys = KeyRing()
         self.replay = ReplayGuard(node.replay_window_us)
         self.caches = caches  # of every virtual HA of the agent, whoever is their Master
+        self.around = around  # by VRID: the other virtual HAs of the same home link
         self.heard: Heard = {} if heard is None else heard
         self._wall_offset_us = wall_offset_us
         self.limits = UpdateLimits(node.limits)

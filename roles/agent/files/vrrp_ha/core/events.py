@@ -85,6 +85,28 @@ class RecoverRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class HandoffWanted:
+    """These should go, or so many. to: the VRID of the virtual HA, None for the least loaded."""
+
+    home_addresses: tuple[Address, ...] = ()
+    count: int = 0
+    to: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffsCancelled:
+    """Those that wait for their turn should not go."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandoffRequested:
+    """The operator wants mobile nodes of a virtual HA to use another one, or not any more."""
+
+    vrid: int
+    wanted: HandoffWanted | HandoffsCancelled
+
+
+@dataclass(frozen=True, slots=True)
 class BindingsInstalled:
     """Every InstallBindings effect up to the ConfirmInstalled with this token is in the kernel."""
 

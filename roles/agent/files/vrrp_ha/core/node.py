@@ -16,11 +16,12 @@ from ..wire.errors import WireError
 from . import status
 from .binding_cache import BindingCache
 from .commons import Commons, Heard
-from .effects import TearDown
+from .effects import InstallBindings, RemoveBindings, TearDown
 from .events import (
     BindingsInstalled,
     DrainRequested,
     EffectFailed,
+    HandoffRequested,
     LinkDown,
     LinkUp,
     PacketReceived,
@@ -30,6 +31,8 @@ from .events import (
     TimerFired,
     UndrainRequested,
 )
+from .handoff import Handoffs
+from .handoff_events import StandsElsewhere
 from .ipsec import Ipsec
 from .reception import Reception
 from .recovery import Recovery
@@ -38,6 +41,7 @@ from .router_advertiser import NoRandomness, Randomness
 from .settings import NodeSettings, VirtualHaSettings
 from .types import Binding, Instant, State
 from .virtual_ha import VirtualHa
+from .whereabouts import Whereabouts
 
 
 class Node:
@@ -61,7 +65,8 @@ class Node:
         self._stopping = False
         self._roster = Roster()
         self._attend = self._roster.attend
-        self._commons = Commons(settings, self._roster.caches, heard, wall_offset_us)
+        self._whereabouts = Whereabouts(self._roster)
+        self._commons = Commons(settings, self._roster.caches, heard, wall_offset_us, self._whereabouts.around)
         self._ipsec = Ipsec(settings.ipsec, settings.host, epoch, self.counters)
         self._reception = Reception(self._roster, settings.sync, self._ipsec, self._rng)
         for virtual_ha in settings.virtual_has:
@@ -72,7 +77,7 @@ class Node:
 
     def handle(self, event: object, now: Instant) -> list[object]:
         """Everything that happens comes in here; what is to be done comes out, in order."""
-        return list(map(self._ipsec.outbound, self._dispatch(event, now)))
+        return list(map(self._ipsec.outbound, self._noting(self._dispatch(event, now), now)))
 
     def deadline(self) -> Instant | None:
         """When the earliest timer of any virtual HA is due."""
@@ -107,6 +112,14 @@ class Node:
         """The recoveries of one virtual HA; KeyError for one that is not configured."""
         return self._roster.configured[vrid].signalling.recovery
 
+    def handoffs(self, vrid: int) -> Handoffs:
+        """The handoffs of one virtual HA; KeyError for one that is not configured."""
+        return self._roster.configured[vrid].signalling.handoffs
+
+    def others(self, vrid: int) -> list[int]:
+        """The virtual HAs that serve the same home prefix on the same link, by VRID."""
+        return [other.settings.vrid for other in self._whereabouts.others(vrid)]
+
     def serves(self, vrid: int) -> bool:
         """This member is Master of the virtual HA, and is not handing it over."""
         virtual_ha = self._roster.configured[vrid]
@@ -139,6 +152,15 @@ class Node:
             "security_associations": len(self.settings.ipsec.associations),
             "counters": dict(sorted(self.counters.items())),
         }
+
+    def _noting(self, effects: Iterable[object], now: Instant) -> Iterator[object]:
+        """What becomes of a cache may matter to another virtual HA that hands mobile nodes off."""
+        for effect in effects:
+            yield effect
+            if isinstance(effect, (InstallBindings, RemoveBindings)):
+                for other, binding in self._whereabouts.note(effect, now):
+                    news = other.signalling.hand_off(StandsElsewhere(binding), now)
+                    yield from self._noting(self._attend(other, other.serve(news, now)), now)
 
     # --- events --------------------------------------------------------------------------------------------
 
@@ -179,6 +201,11 @@ class Node:
                     if self.serves(vrid):
                         wanted = virtual_ha.signalling.recover(home_addresses, now)
                         yield from self._attend(virtual_ha, virtual_ha.serve(wanted, now))
+            case HandoffRequested(vrid=vrid, wanted=wanted):
+                for virtual_ha in self._roster.named((vrid,)):
+                    if self.serves(vrid):
+                        asked = virtual_ha.signalling.hand_off(wanted, now)
+                        yield from self._attend(virtual_ha, virtual_ha.serve(asked, now))
             case Reconfigured(settings=settings):
                 yield from self._reconfigure(settings, now)
             case StopRequested():
@@ -231,6 +258,7 @@ class Node:
     def _retire(self, virtual_ha: VirtualHa, now: Instant) -> Iterator[object]:
         """Taken out of the configuration: hand over, then remove every trace."""
         self._roster.retire(virtual_ha)
+        self._whereabouts.regroup()
         yield from self._attend(virtual_ha, virtual_ha.stop(now))
 
     def _add(self, settings: VirtualHaSettings, bindings: Iterable[Binding], drained: bool) -> VirtualHa:
@@ -238,6 +266,7 @@ class Node:
         kept = [binding for binding in bindings if settings.is_home(binding.home_address)]
         virtual_ha = VirtualHa(settings, self.settings, self._numbers, kept, drained, self._rng, self._commons)
         self._roster.add(virtual_ha)
+        self._whereabouts.regroup()
         return virtual_ha
 
 

@@ -15,6 +15,7 @@ storage (section 10.3.1).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from ..wire import mobility
@@ -59,6 +60,11 @@ _RESERVED_ANYCAST = 0xFDFF_FFFF_FFFF_FFFF  # RFC 2526: this one and the 127 befo
 
 Event = MobilityReceived | AddressClaimed | SpeakerChanged | TimerFired
 Effect = InstallBindings | RemoveBindings | SendPacket | SendFrame | Report
+Prohibits = Callable[[Address], bool]  # whether a mobile node was told to go and may not prolong its binding
+
+
+def _nobody(_home_address: Address) -> bool:
+    return False
 
 
 class Registration:
@@ -69,6 +75,7 @@ class Registration:
         self._commons = commons
         self._cache = cache
         self._told = TokenBucket(_TOLD, Instant(0))
+        self.prohibits: Prohibits = _nobody
         self.reconfigure(virtual_ha)
 
     def reconfigure(self, virtual_ha: VirtualHaSettings) -> None:
@@ -250,7 +257,10 @@ class Registration:
     def _register(self, request: BindingRequest, key: MobileNodeKey | None, now: Instant) -> list[Effect]:
         """RFC 6275 section 10.3.1."""
         self._admit(request, key)
-        if request.home_address in self._cache or not address_detection.is_wanted(self._virtual_ha):
+        bound = request.home_address in self._cache
+        if bound and self.prohibits(request.home_address):
+            raise RefusedError(BindingStatus.ADMINISTRATIVELY_PROHIBITED)  # RFC 5142 section 5.3
+        if bound or self._is_bound_elsewhere(request.home_address) or not address_detection.is_wanted(self._virtual_ha):
             return self._bind(request, key, now)
         if self.detection.get(request.home_address) and self.detection.replace(request, key):
             return [Report("debug", "tentative_updated")]
@@ -258,6 +268,10 @@ class Registration:
             raise DiscardedError("tentative_full")  # it will be sent again
         targets = self.detection.begin(request, key, now)
         return [address_detection.probe(self._virtual_ha, target) for target in targets]
+
+    def _is_bound_elsewhere(self, home_address: Address) -> bool:
+        """Another virtual HA has asked the link about it, and defends it: a mobile node that changes between them."""
+        return any(home_address in cache for cache in self._commons.caches())
 
     def _admit(self, request: BindingRequest, key: MobileNodeKey | None) -> None:
         """The tests of section 10.3.1 in its order; raises what is wrong."""

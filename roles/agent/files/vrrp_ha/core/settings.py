@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
+from .balance_settings import NO_BALANCE, BalanceSettings
 from .discovery_settings import DiscoverySettings
 from .ipsec_settings import IpsecSettings
 from .policy_settings import LimitSettings, PolicySettings
@@ -132,6 +133,7 @@ class VirtualHaSettings:
     accepted_sync_keys: tuple[SyncKey, ...] = ()  # what others may use besides, while keys are changed
     insecure_bindings: bool = False
     maximum_lifetime_us: int = 262_140 * SECOND
+    balance: BalanceSettings = NO_BALANCE
     policy: PolicySettings = _DEFAULT_POLICY
 
     @property
@@ -174,6 +176,7 @@ class NodeSettings:
     sync: SyncSettings = SyncSettings()
     drained_priority: int = 1
     recovery: RecoverySettings = RecoverySettings()
+    balance: BalanceSettings = NO_BALANCE  # of a virtual HA that has no other
     limits: LimitSettings = _DEFAULT_LIMITS
     ipsec: IpsecSettings = _NO_IPSEC
     tunnel: TunnelSettings = field(default_factory=TunnelSettings)

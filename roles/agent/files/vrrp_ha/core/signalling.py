@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What mobile nodes say to one virtual HA that this member is Master of: registrations, and what nobody here can read.
 
-Ties Registration and Recovery together. RemoveBindings and InstallBindings among the effects are changes that this
-member made to the cache: virtual_ha.py replicates them.
+Ties Registration, Recovery and Handoffs together. RemoveBindings and InstallBindings among the effects are changes
+that this member made to the cache: virtual_ha.py replicates them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from .binding_request import MobilityReceived, is_unicast_routable
 from .commons import Commons
 from .effects import InstallBindings, RemoveBindings, Report
 from .events import LOOPBACK, PacketReceived, TimerFired
+from .handoff import Handoffs
+from .handoff_events import BindingsGone, ExtensionRefused, HandoffEvent
 from .recovery import BindingsLapsed, MobileNodeRegistered, Recovery, RecoveryWanted, TriggerSeen
+from .recovery import Event as RecoveryEvent
 from .registration import Registration
 from .router_advertiser import SpeakerChanged
 from .settings import NodeSettings, VirtualHaSettings
@@ -37,6 +40,8 @@ class Signalling:
         self._registration = Registration(settings, commons, cache)
         self._note_own_addresses()
         self.recovery = Recovery(settings, node, cache, commons)
+        self.handoffs = Handoffs(settings, node, commons, cache, self.recovery.is_under_way)
+        self._registration.prohibits = self.handoffs.prohibits
         self._tunnel_errors = TunnelErrors(settings, node.tunnel, cache)
 
     @property
@@ -55,6 +60,7 @@ class Signalling:
         self._registration.reconfigure(settings)
         self._note_own_addresses()
         self.recovery.reconfigure(settings, node)
+        self.handoffs.reconfigure(settings, node)
         self._tunnel_errors.reconfigure(settings, node.tunnel)
 
     def received(self, event: PacketReceived, packet: ipv6.Packet, now: Instant) -> Iterator[object]:
@@ -73,9 +79,11 @@ class Signalling:
         before = self._cache.get(packet.logical_source)
         source_mac = event.source_mac if event.interface == self._settings.interface else None
         received = MobilityReceived(packet, event.wall_time_us, source_mac)
-        for effect in self._followed(self._registration.handle(received, now), before):
+        for effect in self._followed(self._registration.handle(received, now), before, now):
             yield effect
             match effect:
+                case Report(kind="refused.administratively_prohibited"):
+                    yield from self.handoffs.handle(ExtensionRefused(packet.logical_source, packet.source), now)
                 case Report(kind="dropped.unknown_spi"):
                     yield from self._unreadable(packet, "unknown_spi", now)
                 case Report(kind=kind) if kind.startswith("dropped."):
@@ -91,7 +99,7 @@ class Signalling:
         """A neighbour has an address, perhaps one that a mobile node wants to have bound."""
         return self._registration.handle(event, now)
 
-    def _followed(self, effects: Iterable[object], before: Binding | None) -> Iterator[object]:
+    def _followed(self, effects: Iterable[object], before: Binding | None, now: Instant) -> Iterator[object]:
         """What registrations come to, and what follows from that. Before: what was bound, where one is concerned."""
         for effect in effects:
             yield effect
@@ -99,31 +107,46 @@ class Signalling:
                 case InstallBindings(bindings=[binding]):
                     if before is None or binding.flags & ~before.flags & FLAG_LINK_LOCAL:
                         yield from neighbours.intercept(self._settings, [binding])
+                    self.handoffs.registered(binding.home_address)
                     yield MobileNodeRegistered(binding.home_address, self._settings.vrid)
                 case RemoveBindings(bindings=[binding]):
                     yield MobileNodeRegistered(binding.home_address, self._settings.vrid)
+                    yield from self.handoffs.handle(BindingsGone([binding], answered=True), now)
 
-    def lapsed(self, expired: list[Binding], now: Instant) -> Iterable[object]:
+    def lapsed(self, expired: list[Binding], now: Instant) -> Iterator[object]:
         """These bindings expired."""
-        return () if self._settings.is_owner else self.recovery.handle(BindingsLapsed(expired), now)
+        yield from self.handoffs.handle(BindingsGone(expired, answered=False), now)
+        if not self._settings.is_owner:
+            yield from self._recovering(BindingsLapsed(expired), now)
 
     def recover(self, home_addresses: tuple[Address, ...], now: Instant) -> Iterable[object]:
         """The operator asks; also for the virtual HA that this member owns."""
-        return self.recovery.handle(RecoveryWanted(home_addresses), now)
+        return self._recovering(RecoveryWanted(home_addresses), now)
 
     def registered(self, event: MobileNodeRegistered, now: Instant) -> Iterable[object]:
         """The mobile node registered with some virtual HA of this node."""
-        return self.recovery.handle(event, now)
+        return self._recovering(event, now)
+
+    def hand_off(self, event: HandoffEvent, now: Instant) -> Iterable[object]:
+        """The operator asks for it, or another virtual HA of the node has news of a mobile node."""
+        return self.handoffs.handle(event, now)
 
     def handle(self, event: SpeakerChanged | TimerFired, now: Instant) -> Iterator[object]:
         """Time passed, or another member is to be asked from now on."""
-        yield from self._followed(self._registration.handle(event, now), None)
-        yield from self.recovery.handle(event, now)
+        yield from self._followed(self._registration.handle(event, now), None, now)
+        yield from self._recovering(event, now)
+        yield from self.handoffs.handle(event, now)
 
     def deadline(self) -> Instant | None:
         """When it wants a TimerFired."""
-        times = (self._registration.deadline(), self.recovery.deadline())
+        times = (self._registration.deadline(), self.recovery.deadline(), self.handoffs.deadline())
         return min((due for due in times if due is not None), default=None)
+
+    def _recovering(self, event: RecoveryEvent, now: Instant) -> Iterator[object]:
+        for effect in self.recovery.handle(event, now):
+            yield effect
+            if isinstance(effect, RemoveBindings):
+                yield from self.handoffs.handle(BindingsGone(effect.bindings, answered=False), now)
 
     def _unreadable(self, packet: ipv6.Packet, reason: str, now: Instant) -> Iterator[object]:
         """Draft section 5.2.2, which speaks of the RBC: an owner that cannot read a packet lost no key by a failover.
@@ -136,7 +159,7 @@ class Signalling:
             return
         if is_unicast_routable(home_address) and is_unicast_routable(packet.source):
             leaves = packet.next_header == mobility.NEXT_HEADER and _asks_for_removal(packet)
-            yield from self.recovery.handle(TriggerSeen(home_address, packet.source, reason, leaves), now)
+            yield from self._recovering(TriggerSeen(home_address, packet.source, reason, leaves), now)
 
     def _note_own_addresses(self) -> None:
         """What this node has on the home link by itself: it does not hear its own answers."""

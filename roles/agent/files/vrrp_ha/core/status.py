@@ -42,6 +42,8 @@ def describe(virtual_ha: VirtualHa, host: str, now: Instant) -> dict[str, object
         "tentative": virtual_ha.signalling.tentative,
         "home_agent": _home_agent(virtual_ha) if settings.mipv6_ha_mode else None,
         "recoveries": virtual_ha.signalling.recovery.counts(),
+        "handoffs": virtual_ha.signalling.handoffs.counts(),
+        "balance": virtual_ha.signalling.handoffs.balance(),
         "alarm": virtual_ha.alarm,
         "insecure_bindings": settings.insecure_bindings,
         "insecure_sync": settings.mipv6_ha_mode and settings.sync_key is None,

@@ -15,7 +15,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from .. import __version__
-from ..core.events import DrainRequested, Reconfigured, RecoverRequested, StopRequested, UndrainRequested
+from ..core.events import (
+    DrainRequested,
+    HandoffRequested,
+    HandoffsCancelled,
+    HandoffWanted,
+    Reconfigured,
+    RecoverRequested,
+    StopRequested,
+    UndrainRequested,
+)
 from ..core.node import Node
 from ..core.types import SECOND, Address, Instant
 from . import config, metrics, process
@@ -194,6 +203,10 @@ class Agent:
         self._loop.handle(RecoverRequested(vrid, home_addresses))
         recovery = self.node.recovery(vrid)
         return [home_address for home_address in home_addresses if recovery.is_under_way(home_address)]
+
+    def hand_off(self, vrid: int, wanted: HandoffWanted | HandoffsCancelled) -> None:
+        """Have mobile nodes use another virtual HA, or not any more."""
+        self._loop.handle(HandoffRequested(vrid, wanted))
 
     def repair(self) -> list[str]:
         """Make the host's state what it should be."""

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ..core.events import HandoffsCancelled, HandoffWanted
 from ..core.types import (
     FLAG_ACKNOWLEDGE,
     FLAG_HOME_REGISTRATION,
@@ -33,6 +34,8 @@ _BATCH = 50  # bindings or virtual HAs written in one piece
 MOST_BINDINGS = 10_000
 MOST_EVENTS = 1000
 MOST_RECOVERIES = 1000  # in one call
+MOST_NAMED_HANDOFFS = 1000  # in one call
+MOST_HANDOFFS = 1_000_000
 MOST_RECOVERIES_LISTED = 10_000
 _FLAGS = (
     ("A", FLAG_ACKNOWLEDGE),
@@ -53,11 +56,13 @@ class Calls:
             "events": self._events,
             "recoveries": self._recoveries,
             "home_agents": self._home_agents,
+            "handoffs": self._handoffs,
         }
         self._changing: dict[str, Callable[[Json], Answer]] = {
             "drain": self._drain,
             "undrain": self._undrain,
             "recover": self._recover,
+            "handoff": self._handoff,
             "reload": self._reload,
             "repair": self._repair,
         }
@@ -153,6 +158,16 @@ class Calls:
     def _home_agents(self, _arguments: Json) -> Answer:
         yield json.dumps({"links": self._agent.node.home_agents(monotonic())})
 
+    def _handoffs(self, arguments: Json) -> Answer:
+        vrid = self._vrid(arguments)
+        handoffs = self._agent.node.handoffs(vrid)
+        known = handoffs.describe(monotonic())
+        start: Json = {"vrid": vrid, "counts": handoffs.counts()}
+        yield json.dumps(start)[:-1] + ', "handoffs": ['
+        for at in range(0, len(known), _BATCH):
+            yield (", " if at else "") + json.dumps(known[at : at + _BATCH])[1:-1]
+        yield "]}"
+
     # --- changing ------------------------------------------------------------------------------------------
 
     def _drain(self, arguments: Json) -> Answer:
@@ -165,16 +180,46 @@ class Calls:
 
     def _recover(self, arguments: Json) -> Answer:
         vrid = self._vrid(arguments)
-        values = arguments.get("home_addresses")
-        if not isinstance(values, list) or not 1 <= len(values) <= MOST_RECOVERIES:
-            message = f"'home_addresses' must be a list of 1 to {MOST_RECOVERIES} addresses"
-            raise CallError("bad_request", message, "Name the mobile nodes by their home addresses.")
-        home_addresses = tuple(_parse_address(value, "home_addresses") for value in values)
-        if not self._agent.node.serves(vrid):
-            raise CallError("not_master", f"this host is not Master of VRID {vrid}", "Ask the Master (vrrp-ha status).")
+        home_addresses = _home_addresses(arguments, MOST_RECOVERIES)
+        self._check_master(vrid)
         begun = self._agent.recover(vrid, home_addresses)
         unknown = [home_address for home_address in home_addresses if home_address not in set(begun)]
         yield json.dumps({"queued": [*map(text, begun)], "refused": [*map(text, unknown)]})
+
+    def _handoff(self, arguments: Json) -> Answer:
+        vrid = self._vrid(arguments)
+        ways = [name for name in ("home_addresses", "count", "cancel") if arguments.get(name)]
+        if len(ways) != 1:
+            remedy = "Say who goes (home_addresses), how many (count), or that those who wait stay (cancel)."
+            raise CallError("bad_request", "give one of 'home_addresses', 'count' and 'cancel'", remedy)
+        to = self._handoff_target(vrid, arguments.get("to"))
+        count = _number(arguments, "count", 1, MOST_HANDOFFS)
+        home_addresses = _home_addresses(arguments, MOST_NAMED_HANDOFFS) if ways == ["home_addresses"] else ()
+        self._check_master(vrid)
+        handoffs = self._agent.node.handoffs(vrid)
+        if ways == ["cancel"]:
+            waiting = handoffs.counts()["pending"]
+            self._agent.hand_off(vrid, HandoffsCancelled())
+            yield json.dumps({"cancelled": waiting})
+        elif ways == ["count"]:
+            self._agent.hand_off(vrid, HandoffWanted(count=count, to=to))
+            yield json.dumps({"count": count})
+        else:
+            self._agent.hand_off(vrid, HandoffWanted(home_addresses, to=to))
+            queued = [home for home in home_addresses if handoffs.is_under_way(home)]
+            refused = [home for home in home_addresses if home not in set(queued)]
+            yield json.dumps({"queued": [*map(text, queued)], "refused": [*map(text, refused)]})
+
+    def _handoff_target(self, vrid: int, to: object) -> int | None:
+        others = self._agent.node.others(vrid)
+        there = ", ".join(map(str, sorted(others))) or "none"
+        if not others:
+            message = f"no other virtual HA here serves the home prefix of VRID {vrid}"
+            raise CallError("bad_request", message, "Mobile nodes can keep their home addresses only on its home link.")
+        if to is not None and (type(to) is not int or to not in others):
+            message = f"'to' must be another virtual HA of the home link of VRID {vrid}"
+            raise CallError("bad_request", message, f"There are: {there}. Leave it out for the least loaded.")
+        return to
 
     def _reload(self, _arguments: Json) -> Answer:
         try:
@@ -190,6 +235,10 @@ class Calls:
         yield json.dumps({"repaired": self._agent.repair()})
 
     # --- arguments -----------------------------------------------------------------------------------------
+
+    def _check_master(self, vrid: int) -> None:
+        if not self._agent.node.serves(vrid):
+            raise CallError("not_master", f"this host is not Master of VRID {vrid}", "Ask the Master (vrrp-ha status).")
 
     def _vrid(self, arguments: Json) -> int:
         vrid = arguments.get("vrid")
@@ -213,6 +262,14 @@ class Calls:
             if vrid not in known:
                 there = ", ".join(map(str, sorted(known))) or "none"
                 raise CallError("unknown_vrid", f"no virtual HA here has VRID {vrid}", f"Configured: {there}.")
+
+
+def _home_addresses(arguments: Json, most: int) -> tuple[Address, ...]:
+    values = arguments.get("home_addresses")
+    if not isinstance(values, list) or not 1 <= len(values) <= most:
+        message = f"'home_addresses' must be a list of 1 to {most} addresses"
+        raise CallError("bad_request", message, "Name the mobile nodes by their home addresses.")
+    return tuple(_parse_address(value, "home_addresses") for value in values)
 
 
 def _first(entry: tuple[Address, Binding]) -> Address:

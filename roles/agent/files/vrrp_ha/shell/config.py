@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
 
+from ..core.balance_settings import BalanceSettings
 from ..core.home_agents import anycast_address
 from ..core.settings import (
     HomeLink,
@@ -26,6 +27,7 @@ from ..core.settings import (
 )
 from ..core.types import CENTISECOND, SECOND
 from . import (
+    balance_config,
     discovery_config,
     ipsec_config,
     metrics_config,
@@ -95,13 +97,14 @@ def load(path: str, keys_path: str | None = None) -> Configuration:
     sync = _sync(fields.section("sync"))
     recovery = recovery_config.read(fields.section("recovery"))
     tunnel = tunnel_config.read(fields.section("tunnel"))
+    balance = balance_config.read(fields.section("balance"), BalanceSettings(), of_virtual_ha=False)
     limits = policy_config.read_limits(fields.section("limits"))
     metrics = metrics_config.read(fields.section("metrics"))
     keys_file = keys_path or shell.keys_file
     keys, keys_data = load_keys(keys_file, problems) if keys_file else (Keys(), b"")
     ipsec = ipsec_config.read(fields.section("ipsec"), keys.ipsec)
     readers = fields.sections("virtual_has")
-    virtual_has = [_virtual_ha(reader, host, keys, keys_file) for reader in readers]
+    virtual_has = [_virtual_ha(reader, host, keys, keys_file, balance) for reader in readers]
     fields.close()
     _check_together(readers, virtual_has)
     if problems:
@@ -112,6 +115,7 @@ def load(path: str, keys_path: str | None = None) -> Configuration:
         keys.mobile_node_keys,
         sync,
         recovery=recovery,
+        balance=balance,
         limits=limits,
         tunnel=tunnel,
         ipsec=ipsec,
@@ -195,7 +199,9 @@ def _sync(fields: Fields) -> SyncSettings:
 # --- a virtual HA ------------------------------------------------------------------------------------------
 
 
-def _virtual_ha(fields: Fields, host: str, keys: Keys, keys_file: str | None) -> VirtualHaSettings:
+def _virtual_ha(
+    fields: Fields, host: str, keys: Keys, keys_file: str | None, balance: BalanceSettings
+) -> VirtualHaSettings:
     vrid = fields.integer("vrid", 1, 255)
     name = fields.text("name", "")
     interface = _interface(fields)
@@ -229,6 +235,7 @@ def _virtual_ha(fields: Fields, host: str, keys: Keys, keys_file: str | None) ->
         discovery=discovery_config.read(fields.section("discovery"), router),
         maximum_lifetime_us=_maximum_lifetime(fields, router),
         members=_members(fields, host, priority, link_local),
+        balance=balance_config.read(fields.section("balance"), balance, of_virtual_ha=True),
         policy=policy_config.read_policy(fields.section("policy"), prefix),
         sync_key=sync_key,
         accepted_sync_keys=accepted_sync_keys,

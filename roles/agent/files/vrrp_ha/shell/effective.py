@@ -7,6 +7,7 @@ from __future__ import annotations
 from ..core.settings import Member, SyncSettings, VirtualHaSettings
 from ..core.types import CENTISECOND, SECOND, text
 from . import (
+    balance_config,
     discovery_config,
     ipsec_config,
     metrics_config,
@@ -36,6 +37,7 @@ def effective(configuration: Configuration) -> dict[str, object]:
         "recovery": recovery_config.plain(node.recovery),
         "ipsec": ipsec_config.plain(node.ipsec),
         "tunnel": tunnel_config.plain(node.tunnel),
+        "balance": balance_config.plain(node.balance),
         "limits": policy_config.plain_limits(node.limits),
         "metrics": metrics_config.plain(configuration.metrics),
         "virtual_has": [_virtual_ha(virtual_ha) for virtual_ha in node.virtual_has],
@@ -87,6 +89,7 @@ def _virtual_ha(settings: VirtualHaSettings) -> dict[str, object]:
         "router_advertisements": router_advertisements_config.plain(settings.router_advertisements),
         "discovery": discovery_config.plain(settings.discovery),
         "maximum_lifetime": settings.maximum_lifetime_us // SECOND,
+        "balance": balance_config.plain(settings.balance),
         "policy": policy_config.plain_policy(settings.policy),
         "members": [_member(member) for member in settings.members],
         "sync_key": settings.sync_key.name if settings.sync_key else None,

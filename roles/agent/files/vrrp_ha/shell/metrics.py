@@ -71,6 +71,11 @@ FAMILIES = {
     "recoveries": Family("gauge", "Recoveries that wait (pending) or that mobile nodes were told of (sent)."),
     "recoveries_finished_total": Family("counter", "Recoveries that are over, by what came of them."),
     "recoveries_limited_total": Family("counter", "Triggers of recoveries turned away by a limit."),
+    "handoffs": Family("gauge", "Handoffs that wait (pending) or that mobile nodes were told of (sent)."),
+    "handoffs_finished_total": Family("counter", "Handoffs that are over, by what came of them."),
+    "load": Family("gauge", "Bindings without those of mobile nodes that are being handed off."),
+    "high_water_mark": Family("gauge", "The load above which mobile nodes are handed off; 0 if there is no mark."),
+    "overloaded": Family("gauge", "1 if a Master has had more than the high-water mark and is not relieved yet."),
     "transitions_total": Family("counter", "Changes of state, by the state that was entered."),
     "advertisements_sent_total": Family("counter", "VRRP advertisements sent."),
     "advertisements_received_total": Family("counter", "Valid VRRP advertisements received."),
@@ -113,8 +118,8 @@ AGENT_FAMILY_BY_PREFIX = {
     "dataplane": ("filtered_packets_total", "reason"),
     "host": ("host_events_total", "event"),
 }
-# Told by `recoveries` already.
-_RECOVERY_RESULTS = ("recovery_done", "recovery_failed")
+# Told by `recoveries` and `handoffs` already.
+_RESULTS = ("recovery_done", "recovery_failed", "handoff_done", "handoff_failed")
 
 _FLAGS = (
     "owner",
@@ -201,11 +206,15 @@ def of_virtual_ha(virtual_ha: Status) -> Iterator[Sample]:
     interval = virtual_ha["advertisement_interval"] / _CENTISECONDS
     yield Sample("advertisement_interval_seconds", which, interval)
     yield Sample("bindings_digest", which, int(virtual_ha["digest"], 16) % (1 << _DIGEST_BITS))
-    recoveries = virtual_ha["recoveries"]
-    for state in ("pending", "sent"):
-        yield Sample("recoveries", which | {"state": state}, recoveries[state])
-    for result in ("done", "failed"):
-        yield Sample("recoveries_finished_total", which | {"result": result}, recoveries[result])
+    for kind in ("recoveries", "handoffs"):
+        for state in ("pending", "sent"):
+            yield Sample(kind, which | {"state": state}, virtual_ha[kind][state])
+        for result in ("done", "failed"):
+            yield Sample(f"{kind}_finished_total", which | {"result": result}, virtual_ha[kind][result])
+    balance = virtual_ha["balance"]
+    yield Sample("load", which, balance["load"])
+    yield Sample("overloaded", which, balance["overloaded"])
+    yield Sample("high_water_mark", which, balance["high_water"] or 0)
     yield from _counters(which, virtual_ha["counters"])
 
 
@@ -218,7 +227,7 @@ def _counters(which: Labels, counters: Mapping[str, int]) -> Iterator[Sample]:
         if rest and prefix in FAMILY_BY_PREFIX:
             family, label = FAMILY_BY_PREFIX[prefix]
             yield Sample(family, {**which, label: rest}, value)
-        elif name not in FAMILY_BY_COUNTER and name not in _RECOVERY_RESULTS:
+        elif name not in FAMILY_BY_COUNTER and name not in _RESULTS:
             yield Sample("events_total", {**which, "event": name}, value)
 
 

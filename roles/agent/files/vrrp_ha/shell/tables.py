@@ -93,6 +93,20 @@ def home_agents(result: dict[str, Any]) -> Iterator[str]:
     )
 
 
+def handoffs(result: dict[str, Any]) -> Iterator[str]:
+    """`vrrp-ha handoffs`."""
+    columns = ("home_address", "state", "reason", "to", "destination", "attempts")
+    rows = [
+        [*(entry[column] for column in columns), duration(entry["since_s"]), entry["detail"]]
+        for entry in result["handoffs"]
+    ]
+    if rows:
+        heading = ["HOME ADDRESS", "STATE", "REASON", "TO", "DESTINATION", "ATTEMPTS", "SINCE", "DETAIL"]
+        yield from table(heading, rows)
+    counts = ", ".join(f"{number} {state.replace('_', ' ')}" for state, number in result["counts"].items())
+    yield f"VRID {result['vrid']}: {counts}"
+
+
 def event(entry: dict[str, Any]) -> str:
     """One line of `vrrp-ha events`."""
     vrid = f" vrid={entry['vrid']}" if "vrid" in entry else ""

@@ -72,6 +72,18 @@ class Roamed:
     def times(self) -> list[Times]:
         return [Times(*entry) for entry in self.figures["times"]]
 
+    def summary(self) -> str:
+        """For who wants to read it: how long the first and the last waited, and how long they took then."""
+        lines = []
+        for name, number in (("first", 0), ("last", -1)):
+            one = self.times[number]
+            if one.updated is not None and one.registered is not None:
+                told = one.updated if one.told is None else one.told
+                lines.append(
+                    f"{name}: told after {told - one.updated:.3f} s, registered {one.registered - told:.3f} s later"
+                )
+        return f"{self.updates} updates, {self.switches} switches; " + "; ".join(lines)
+
     def __getattr__(self, name: str) -> Any:
         return self.figures[name]
 

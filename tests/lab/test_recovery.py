@@ -31,13 +31,16 @@ VICTIMS = 400
 RATE, BURST = 50, 10
 HOOK, NOTE = "/usr/local/bin/orphan", "/var/lib/vrrp-ha/orphans"
 # A thousand behind one /64, as they are here, have to be believed: the limit by source must be above what they send.
-BRISK = {"rate": RATE, "burst": BURST, "per_source_rate": 5000, "per_source_burst": 5000, "queue": 2000,
+BRISK: dict[str, Any] = {"rate": RATE, "burst": BURST, "per_source_rate": 5000, "per_source_burst": 5000, "queue": 2000,
          "on_expiry": True, "hook": HOOK}  # fmt: skip
 GUARDED = BRISK | {"rate": 5, "burst": BURST, "queue": 1000}
-MOVED_LOSS = 100
-"""Packets that a flow may lose at a move that ends with another home agent: a second, at 100 a second."""
 WAIT_S = 1.0
 """What a mobile node may wait beyond its turn in the queue: the way there and back, and a busy machine."""
+DETECTION_S = 1.0
+"""Duplicate Address Detection of a home agent that has no binding yet (RFC 6275 section 10.3.1)."""
+MOVED_LOSS = round(100 * WAIT_S)
+SWITCHED_LOSS = round(100 * (DETECTION_S + WAIT_S))
+"""Packets that a flow may lose at a move that ends with the same home agent, and with another one; at 100 a second."""
 
 
 def settings(recovery: dict[str, Any]) -> str:
@@ -111,7 +114,7 @@ def crowd(keys: Keys, prefix: IPv6Network, first: int, count: int = 1, *, name: 
 def dead_owner(keys: Keys) -> Keys:
     """Everybody is registered, and the owner has lost its power."""
     registered = 0
-    for prefix, first, count in ((KNOWN, 1, 3), (ORPHANS, 1, 10), (ORPHANS, 101, CROWD), (ORPHANS, 5001, VICTIMS),
+    for prefix, first, count in ((KNOWN, 1, 4), (ORPHANS, 1, 10), (ORPHANS, 101, CROWD), (ORPHANS, 5001, VICTIMS),
                                  (ORPHANS, 6001, 5), (KEYLESS, 1, 1)):  # fmt: skip
         crowd(keys, prefix, first, count).register()
         registered += count
@@ -153,6 +156,7 @@ def test_a_mobile_node_whose_key_the_members_know_needs_one_update_and_no_recove
     roamed, lost = move(dead_owner, KNOWN, 1)
     assert (roamed.kept, roamed.updates, roamed.switches) == (1, 1, 0)
     assert max(lost) <= MOVED_LOSS, lost
+    print(f"packets lost at the move: {lost}; {roamed.summary()}")
     assert recoveries() == before
     moved_to = topology.MN_ADDRESSES["mn1"][topology.FOREIGN_2]
     for host in SURVIVORS:
@@ -165,7 +169,8 @@ def test_a_mobile_node_whose_key_died_with_the_owner_is_served_by_another(
 ) -> None:
     roamed, lost = move(dead_owner, ORPHANS, number, *options)
     assert (roamed.switched, roamed.home_agents, roamed.wrong) == (1, [NEW_VHA], {})
-    assert max(lost) <= MOVED_LOSS, lost
+    assert max(lost) <= SWITCHED_LOSS, lost
+    print(f"packets lost at the move: {lost}; {roamed.summary()}")
     home = str(ORPHANS[number])
     must_have_moved_to_new_vha(home, topology.MN_ADDRESSES["mn1"][topology.FOREIGN_2])
     assert states()[home] == ("done", "esp" if options else "unknown_spi", "switch")
@@ -177,13 +182,14 @@ def test_a_thousand_at_once_are_served_at_the_pace_and_each_in_its_turn(dead_own
     roamed = all_of_them.roam().finish()
     assert (roamed.switched, roamed.unserved, roamed.refused) == (CROWD, 0, 0)
     assert roamed.wrong == {}
+    print(roamed.summary())
     for number, node in enumerate(roamed.times):
         assert node.updated is not None
         assert node.told is not None
         assert node.registered is not None
         turn = node.updated + max(0, number + 1 - BURST) / RATE
         assert turn - WAIT_S <= node.told <= turn + WAIT_S, f"mobile node {number}"
-        assert node.registered - node.told <= WAIT_S, f"mobile node {number}"
+        assert node.registered - node.told <= DETECTION_S + WAIT_S, f"mobile node {number}"
     after = recoveries()
     assert {state: after[state] - before[state] for state in after} == {"pending": 0, "sent": 0, "done": 1000,
                                                                        "failed": 0}  # fmt: skip
@@ -194,25 +200,57 @@ def test_a_thousand_at_once_are_served_at_the_pace_and_each_in_its_turn(dead_own
 # --- the other ways in, all at once --------------------------------------------------------------------------
 
 
+RECOVER = """
+- hosts: vrrp_ha
+  gather_facts: false
+  tasks:
+    - mip6.vrrp_ha.agent_info:
+      register: known
+    - when: 51 in known.master_of
+      block:
+        - mip6.vrrp_ha.recovery: &wanted {vrid: 51, home_addresses: ["HOME"], timeout: 20}
+          check_mode: true
+          register: predicted
+        - mip6.vrrp_ha.recovery: *wanted
+          register: first
+        - mip6.vrrp_ha.recovery: *wanted
+          register: second
+        - mip6.vrrp_ha.agent_info:
+          register: after
+        - ansible.builtin.assert:
+            that:
+              - predicted.wanted == first.wanted == first.done == ["HOME"]
+              - predicted.changed and first.changed and not second.changed
+              - found | map(attribute="state") == ["done"]
+          vars:
+            found: '{{ after.recoveries[0].recoveries | selectattr("home_address", "eq", "HOME") }}'
+"""
+
+
 def test_the_operator_expiry_and_the_hook_bring_mobile_nodes_back_too(dead_owner: Keys) -> None:
-    """One is asked for on the command line, one expires, and of one nobody here has a key."""
+    """Two are asked for, on the command line and by the module; one expires, and of one nobody here has a key."""
     asked = crowd(dead_owner, KNOWN, 2, link=topology.FOREIGN_1)
+    played = crowd(dead_owner, KNOWN, 4, link=topology.FOREIGN_1)
     lapsing = crowd(dead_owner, KNOWN, 3, link=topology.FOREIGN_1)
     keyless = crowd(dead_owner, KEYLESS, 1, link=topology.FOREIGN_2)
     lapsing.register(lifetime=8)
-    listening = [asked.roam("--silent", seconds=20), lapsing.roam("--silent", seconds=20)]
+    listening = [who.roam("--silent", seconds=20) for who in (asked, played, lapsing)]
     unheard = keyless.roam(seconds=3)
     assert unheard.finish().unserved == 1
     said = fleet.execute(ACTING, "vrrp-ha", "recover", "51", asked.homes[0])
     assert said == f"{asked.homes[0]}: queued\n"
+    play = RUN / "recover.yml"
+    play.write_text(RECOVER.replace("HOME", played.homes[0]))
+    playbooks.playbook(str(play), "--limit", ",".join(SURVIVORS)).must_succeed()
     for roaming_one in listening:
         roamed = roaming_one.finish()
         assert (roamed.switched, roamed.home_agents, roamed.wrong) == (1, [NEW_VHA], {})
     found = states()
     assert found[asked.homes[0]] == ("done", "operator", "switch")
+    assert found[played.homes[0]] == ("done", "operator", "switch")
     assert found[lapsing.homes[0]] == ("done", "expired", "switch")
     assert found[keyless.homes[0]] == ("sent", "unknown_spi", "hook")
-    for who in (asked, lapsing):
+    for who in (asked, played, lapsing):
         must_have_moved_to_new_vha(who.homes[0], who.at.care_of)
     assert care_of(BACKUP, 51, keyless.homes[0]) is None
     ran = fleet.execute(ACTING, "cat", NOTE).split()
@@ -241,6 +279,7 @@ def test_a_spoofing_host_costs_no_more_bindings_than_the_limit_and_the_real_ones
         lost = before - (after[host] or 0)
         assert real.count < lost <= BURST + GUARDED["rate"] * (seconds + WAIT_S), host
     assert recoveries()["pending"] > VICTIMS / 2
+    print(f"{before - (after[ACTING] or 0)} bindings lost in {seconds:.1f} s; the real ones: {roamed.summary()}")
 
 
 # --- and back --------------------------------------------------------------------------------------------------

@@ -49,6 +49,7 @@ ETH_P_IPV6 = 0x86DD
 SO_RCVBUFFORCE = 33
 PACKET_OUTGOING = 4
 FIRST_RETRY_S, LAST_RETRY_S = 1.0, 32.0  # RFC 6275 section 12
+FIRST_REGISTRATION_S = 1.5  # the home agent looks for duplicates of the home address first
 CLOCK_TOLERANCE_S = 7.0  # RFC 4285 section 6
 ACCEPTED_BELOW = 128
 SEQUENCE_OUT_OF_WINDOW = 135
@@ -191,7 +192,7 @@ class Crowd:
         if node.agent == chosen:
             return  # told again: the registration is under way, or done
         self.by_agent.setdefault(chosen, self._others(chosen))
-        node.agent, node.status, node.wait_s = chosen, None, FIRST_RETRY_S
+        node.agent, node.status, node.wait_s = chosen, None, FIRST_REGISTRATION_S
         self._send(node)
 
     def _judge(self, message: binding.HomeAgentSwitch, mh: bytes) -> str:

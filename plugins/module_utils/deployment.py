@@ -21,7 +21,15 @@ Step.__new__.__defaults__ = (None,)
 Desired = namedtuple("Desired", "release config keys unit sysctls python")
 
 # Settings that a running agent cannot change.
-FIXED = ("host", "state_directory", "control_socket", "control_group", "first_table", "decapsulation_table")
+FIXED = (
+    "host",
+    "state_directory",
+    "control_socket",
+    "control_group",
+    "first_table",
+    "decapsulation_table",
+    "solicited_node_groups",
+)
 
 RELEASES_KEPT = 2
 

@@ -93,6 +93,46 @@ def test_two_home_agents_of_the_link_can_have_the_same_mobile_node(link, master,
     assert other.bound(52) == {HOME: CARE_OF}
 
 
+# --- switches with MLD snooping --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def saving_switch(link, pair):
+    """It forwards to a port only the groups that somebody there has joined, and ff02::1."""
+    often = "mcast_startup_query_count 100 mcast_startup_query_interval 20 mcast_query_response_interval 10"
+    for settings in (often, "mcast_querier 1", "mcast_snooping 1"):
+        link.run("br", "ip", "link", "set", "br0", "type", "bridge", *settings.split())
+    until(lambda: link.run("br", "bridge", "mdb", "show").count("ff02::12") == 2, what="the switch knows both members")
+    for port in ("va", "vb"):
+        link.run("br", "bridge", "link", "set", "dev", port, "mcast_flood", "off")
+
+
+def test_solicitation_for_a_home_address_gets_through_a_switch_that_forwards_groups_to_members_only(
+    link, pair, saving_switch, mobile_node
+):
+    a, b = pair
+    assert mobile_node.register() == 0
+    group = "ff02::1:ff00:1001"
+    for host in "ab":
+        until(lambda host=host: group in link.run(host, "ip", "maddr", "show", "dev", "eth1"), what=f"{host} joins")
+    until(lambda: group in link.run("br", "bridge", "mdb", "show"), what="the switch hears of it")
+    a.kill()
+    a.cleanup()
+    b.becomes("master")
+    node = ReturnedNode(link)
+    until(lambda: answered(node), what="the successor hears the solicitation")
+    mobile_node.sequence += 1
+    assert mobile_node.register(lifetime_s=0) == 0
+    until(lambda: group not in link.run("b", "ip", "maddr", "show", "dev", "eth1"), what="b leaves")
+
+
+def answered(node):
+    try:
+        return node.home_agents_mac(0.3).src == VIRTUAL_MAC
+    except AssertionError:
+        return False
+
+
 # --- coming home -----------------------------------------------------------------------------------------------
 
 
@@ -162,11 +202,11 @@ class ReturnedNode:
                     return Ether(frame)
         raise AssertionError("nothing heard")
 
-    def home_agents_mac(self):
+    def home_agents_mac(self, seconds=2.0):
         """From the unspecified address, since the home agent still stands in for ours."""
         solicitation = IPv6(src="::", dst=SOLICITED_NODE, hlim=255) / ICMPv6ND_NS(tgt=HOME)
         self.says(Ether(src=MACS["d"], dst=SOLICITED_NODE_MAC) / solicitation)
-        return self.hears(lambda frame: frame[20] == 58 and frame[54] == 136 and frame[62:78] == packed(HOME))
+        return self.hears(lambda f: f[20] == 58 and f[54] == 136 and f[62:78] == packed(HOME), seconds)
 
     def de_registers(self, mac, sequence):
         timestamp = binding.ntp(time.time_ns())

@@ -46,7 +46,14 @@ from .state import StateDirectory, StateError
 SNAPSHOT_US = 10 * SECOND
 RETRY_US = 2 * SECOND
 STOP_PATIENCE_US = 10 * SECOND
-IN_NEED_OF_RESTART = ("state_directory", "control_socket", "control_group", "first_table", "decapsulation_table")
+IN_NEED_OF_RESTART = (
+    "state_directory",
+    "control_socket",
+    "control_group",
+    "first_table",
+    "decapsulation_table",
+    "solicited_node_groups",
+)
 
 
 class Agent:
@@ -107,6 +114,7 @@ class Agent:
             self.journal.report("info", "without", None, {"what": "; ".join(refused)})
         self._loop.also(self._snapshot)
         self._loop.also(self._control.work)
+        self._loop.also(self.host.work_on_groups)
         self._loop.also(self._metrics_file.work)
         self._loop.also(self._metrics_server.work)
         self._loop.every(SNAPSHOT_US, self._begin_snapshot)
@@ -274,6 +282,7 @@ class Agent:
             "warnings": [*alarms, *self._remarks()],
             **totals,
             "virtual_has": virtual_has,
+            "solicited_node_groups": {"wanted": len(self.host.groups), "limit": self.host.groups.limit},
             "counters": {**totals["counters"], **self.host.all_counters()},
         }
 

@@ -59,6 +59,7 @@ class ShellSettings:
     control_group: str = "vrrp-ha"
     first_table: int = 1000
     decapsulation_table: int = 900
+    solicited_node_groups: int = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +159,7 @@ def _shell(fields: Fields) -> ShellSettings:
         control_group=fields.text("control_group", defaults.control_group),
         first_table=fields.integer("first_table", 256, 2**32 - 257, defaults.first_table),
         decapsulation_table=fields.integer("decapsulation_table", 1, 2**32 - 1, defaults.decapsulation_table),
+        solicited_node_groups=fields.integer("solicited_node_groups", 0, 4000, defaults.solicited_node_groups),
     )
     if len(settings.control_socket.encode()) > SOCKET_PATH_LENGTH:
         fields.problem("control_socket", "is too long for a socket", f"Use {SOCKET_PATH_LENGTH} octets at most.")

@@ -33,6 +33,7 @@ def effective(configuration: Configuration) -> dict[str, object]:
         "control_group": shell.control_group,
         "first_table": shell.first_table,
         "decapsulation_table": shell.decapsulation_table,
+        "solicited_node_groups": shell.solicited_node_groups,
         "sync": _sync(node.sync),
         "recovery": recovery_config.plain(node.recovery),
         "ipsec": ipsec_config.plain(node.ipsec),

@@ -27,11 +27,12 @@ from ..core.effects import (
     TearDown,
 )
 from ..core.events import BindingsInstalled, EffectFailed, LinkDown, LinkUp
-from ..core.settings import NodeSettings, VirtualHaSettings
-from ..core.types import Address, Instant
+from ..core.settings import HomeLink, NodeSettings, VirtualHaSettings
+from ..core.types import Address, Binding, Instant
 from .clock import monotonic
 from .config import ShellSettings, home_agents_anycast
 from .dataplane import DataPlane, DataPlaneError
+from .groups import SolicitedNodeGroups
 from .hooks import Hooks
 from .journal import Journal
 from .links import LinkMonitor, macvlan_name
@@ -60,6 +61,7 @@ class Host:
         self._virtual_has: dict[int, VirtualHaSettings] = {}
         self._others_waiting: Callable[[], None] = lambda: None
         self._paused_until = Instant(0)
+        self.groups = SolicitedNodeGroups(settings.solicited_node_groups)
 
     def connect(self, links_changed: Callable[[], None], others_waiting: Callable[[], None]) -> None:
         """Whom to call when links changed and when packets other than advertisements arrived."""
@@ -78,6 +80,7 @@ class Host:
         self.dataplane.stop()
         for sockets in self._sockets.values():
             sockets.close()
+        self.groups.close()
         self._monitor.close()
         self._signalling.close()
         self._routed.close()
@@ -127,8 +130,10 @@ class Host:
                     self._send_frame(effect)
                 case InstallBindings(vrid=vrid, bindings=bindings):
                     self.dataplane.install(vrid, bindings)
+                    self._join_groups(vrid, bindings)
                 case RemoveBindings(vrid=vrid, bindings=bindings):
                     self.dataplane.remove(vrid, bindings)
+                    self.groups.unbound(vrid, bindings)
                 case SendPacket(packet=packet):
                     self._send_packet(packet)
                 case RunHook():
@@ -145,10 +150,13 @@ class Host:
                     self._succeeded(vrid, "deactivate")
                 case SetUp(virtual_ha=virtual_ha):
                     self._virtual_has[virtual_ha.vrid] = virtual_ha
+                    if virtual_ha.home_link is HomeLink.ROUTED:
+                        self.groups.forget(virtual_ha.vrid)
                     self.dataplane.set_up(virtual_ha)
                     self._succeeded(virtual_ha.vrid, "set_up")
                 case TearDown(vrid=vrid):
                     self._virtual_has.pop(vrid, None)
+                    self.groups.forget(vrid)
                     self.failures = {key: reason for key, reason in self.failures.items() if key[0] != vrid}
                     self.dataplane.tear_down(vrid)
                 case _:
@@ -202,11 +210,25 @@ class Host:
         own = {f"host.{name}": count for name, count in self.counters.items()}
         return own | {f"dataplane.{name}": count for name, count in self.dataplane.counters().items()}
 
+    def work_on_groups(self) -> bool:
+        """Join or leave a few multicast groups; whether there are more."""
+        problem = self.groups.work()
+        if problem:
+            self.counters["groups_not_joined"] += 1
+            self._journal.report("debug", "groups_not_joined", None, {"reason": str(problem)})
+        return self.groups.pending
+
     # --- inside --------------------------------------------------------------------------------------------
 
     def _succeeded(self, vrid: int, effect: str) -> None:
         if self.failures:
             self.failures.pop((vrid, effect), None)
+
+    def _join_groups(self, vrid: int, bindings: list[Binding]) -> None:
+        virtual_ha = self._virtual_has[vrid]
+        if virtual_ha.home_link is HomeLink.ON_LINK and self.groups.bound(vrid, virtual_ha.interface, bindings):
+            fields: dict[str, object] = {"limit": self.groups.limit}
+            self._journal.report("warning", "too_many_groups", None, fields)
 
     def _send_frame(self, effect: SendFrame) -> None:
         virtual_ha = self._virtual_has[effect.vrid]
@@ -256,6 +278,7 @@ class Host:
         if name not in self._sockets:
             try:
                 self._sockets[name] = HomeLinkSockets(name)
+                self.groups.link_up(name, self._sockets[name].index)
             except OSError as error:
                 # Gone again: the monitor will tell. Anything else is for the operator.
                 level = "debug" if error.errno in (errno.ENODEV, errno.ENXIO) else "error"
@@ -271,6 +294,7 @@ class Host:
     def _leave(self, name: str) -> None:
         sockets = self._sockets.pop(name, None)
         if sockets:
+            self.groups.link_down(name)
             self._poller.remove(sockets.advertisements.fileno())
             self._poller.remove(sockets.others.fileno())
             sockets.close()

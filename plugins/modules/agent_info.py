@@ -77,7 +77,7 @@ master_of:
   sample: [51]
 recoveries:
   description:
-    - The mobile nodes that register anew, or did lately, for each virtual HA that knows of any. RV(recoveries[].counts)
+    - The mobile nodes that register anew, or did lately, for each virtual HA that knows of any. V(counts)
       says how many are pending and sent now, and how many were done and failed since the agent started.
   returned: success
   type: list

@@ -76,7 +76,7 @@ class Away:
 
     def answers(self, packet, kind, within=2.0):
         """The first answer of a class that Scapy dissects, asked for again as a mobile node would."""
-        for _ in range(3):
+        for _unused in range(3):
             self.send(packet)
             self._in.settimeout(within)
             with contextlib.suppress(TimeoutError):
@@ -153,7 +153,7 @@ def test_home_agents_are_found_from_afar_and_after_a_failure_by_whoever_is_left(
 
 
 def test_the_kernel_answers_nothing_that_is_for_the_anycast_address(fleet, away, link):
-    a, _ = fleet
+    a, _unused = fleet
     away.asks(ANYCAST)
     away.send(IPv6(src=MOBILE, dst=ANYCAST) / ICMPv6EchoRequest())
     assert not away.hears(ICMPv6DestUnreach)
@@ -162,7 +162,7 @@ def test_the_kernel_answers_nothing_that_is_for_the_anycast_address(fleet, away,
 
 def test_a_router_advertisement_names_the_home_agent(fleet, observer, link, tmp_path):
     frames = {}
-    for _, frame in observer.frames(10.0):
+    for _unused, frame in observer.frames(10.0):
         packet = Ether(frame)
         if ICMPv6ND_RA in packet:
             frames[packet[IPv6].src] = packet
@@ -195,14 +195,14 @@ def test_a_bound_mobile_node_is_told_the_home_prefix_and_nobody_else(fleet, mobi
     with contextlib.closing(Observer(link)) as seen:
         packet = solicitation(CARE_OF, VHA, HOME)
         mobile_node.send(bytes(packet))
-        assert not any(home_prefix_told(frame) for _, frame in seen.frames(0.3)), "it is not bound yet"
+        assert not any(home_prefix_told(frame) for _unused, frame in seen.frames(0.3)), "it is not bound yet"
         assert mobile_node.register() == 0
         mobile_node.send(bytes(solicitation("2001:db8:2::66", VHA, HOME)))
-        assert not any(home_prefix_told(frame) for _, frame in seen.frames(0.3)), "not its care-of address"
+        assert not any(home_prefix_told(frame) for _unused, frame in seen.frames(0.3)), "not its care-of address"
         mobile_node.send(bytes(packet))
-        frame = next(frame for _, frame in seen.frames(2.0) if home_prefix_told(frame))
+        frame = next(frame for _unused, frame in seen.frames(2.0) if home_prefix_told(frame))
         mobile_node.send(bytes(packet))
-        assert not any(home_prefix_told(frame) for _, frame in seen.frames(0.3)), "more than one in a second"
+        assert not any(home_prefix_told(frame) for _unused, frame in seen.frames(0.3)), "more than one in a second"
     answer = Ether(frame)[IPv6]
     assert (answer.src, answer.dst, answer[IPv6ExtHdrRouting].addresses) == (VHA, CARE_OF, [HOME])
     assert answer[ICMPv6MPAdv].id == 7
@@ -226,9 +226,9 @@ def test_a_change_of_the_prefix_is_told_to_who_is_bound_until_it_answers(fleet, 
             own["discovery"] = {"minimum_prefix_interval": 1, "maximum_prefix_interval": 2}
             agent.write()
             agent.call("reload")
-        frame = next(frame for _, frame in seen.frames(6.0) if home_prefix_told(frame))
+        frame = next(frame for _unused, frame in seen.frames(6.0) if home_prefix_told(frame))
         told = Ether(frame)[IPv6]
         assert told.dst == CARE_OF
         assert told[ICMPv6NDOptPrefixInfo].preferredlifetime == 300_000
-        again = next(frame for _, frame in seen.frames(6.0) if home_prefix_told(frame))
+        again = next(frame for _unused, frame in seen.frames(6.0) if home_prefix_told(frame))
         assert Ether(again)[IPv6][ICMPv6NDOptPrefixInfo].preferredlifetime == 300_000

@@ -191,8 +191,8 @@ def test_a_thousand_at_once_are_served_at_the_pace_and_each_in_its_turn(dead_own
         assert turn - WAIT_S <= node.told <= turn + WAIT_S, f"mobile node {number}"
         assert node.registered - node.told <= DETECTION_S + WAIT_S, f"mobile node {number}"
     after = recoveries()
-    assert {state: after[state] - before[state] for state in after} == {"pending": 0, "sent": 0, "done": 1000,
-                                                                       "failed": 0}  # fmt: skip
+    changed = {state: after[state] - before[state] for state in after}
+    assert changed == {"pending": 0, "sent": 0, "done": 1000, "failed": 0}
     for home in (all_of_them.homes[0], all_of_them.homes[-1]):
         must_have_moved_to_new_vha(home, all_of_them.at.care_of)
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from heapq import heappop, heappush
+from types import MappingProxyType
 
 from tests.sim.checks import Checks
 from tests.sim.host import Host
@@ -41,7 +42,7 @@ LAST_LINES = 2000
 GOOD_LINK = Link()
 DEFAULT_SYNC = SyncSettings()
 DEFAULT_RECOVERY = RecoverySettings()
-NO_KEYS_OF_THEIR_OWN: Mapping[str, tuple[MobileNodeKey, ...]] = {}
+NO_KEYS_OF_THEIR_OWN: Mapping[str, tuple[MobileNodeKey, ...]] = MappingProxyType({})
 
 
 class World:

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright: the mip6.vrrp_ha developers
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Mobile nodes that moved: they tell their home agent until it answers, and go where a home agent sends them.

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright: the mip6.vrrp_ha developers
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A host that pretends to be mobile nodes that lost their home agent: ESP with other people's home addresses.

@@ -182,7 +182,7 @@ def nothing(sender, receiver, message) -> bool:
 
 
 def requests(member: Member) -> list[float]:
-    return [when for when, _ in member.said(wire.BcRequest)]
+    return [when for when, _unused in member.said(wire.BcRequest)]
 
 
 def lonely(settings: SyncSettings = SYNC, **changes) -> Member:

@@ -91,7 +91,7 @@ def test_lifetime_begins_when_it_is_bound():
     story = detecting()
     story.receives(update(seconds=1.0, lifetime_s=600), 1.0)
     effects = [e for e in story.runs_until(2.0) if not isinstance(e, SendFrame)]
-    answer, _ = acknowledged(effects)
+    answer, _unused = acknowledged(effects)
     assert answer.lifetime_s == 600
     assert story.node.bindings(51).get(HOME).expires == at(602)
 
@@ -249,7 +249,7 @@ def test_binding_updates_that_come_again_do_not_prolong_it_and_the_last_one_coun
     assert not probes(effects)
     assert not answers(effects)
     effects = [e for e in story.runs_until(2.0) if not isinstance(e, SendFrame)]
-    answer, _ = acknowledged(effects)
+    answer, _unused = acknowledged(effects)
     assert (answer.status, answer.sequence) == (0, 2)
     assert is_bound(story) == ELSEWHERE
     assert not answers(story.runs_until(4))

@@ -234,7 +234,7 @@ def test_replica_never_expires_before_the_master_and_less_than_a_unit_after():
 @given(st.integers(4 * SECOND, 2_000 * SECOND))
 def test_lifetime_sent_on_at_once_is_the_same_number(lifetime: int):
     now = at(10)
-    caches = [BindingCache() for _ in range(6)]
+    caches = [BindingCache() for _unused in range(6)]
     caches[0].put(replace(binding(1), expires=Instant(now + lifetime)))
     for source, target in pairwise(caches):
         replicate(source, target, now)

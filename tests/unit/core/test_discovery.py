@@ -89,9 +89,9 @@ def test_the_anycast_address_of_another_prefix_is_not_ours():
 def test_one_that_serves_several_answers_once_and_names_all():
     story = master(other())
     story.runs_until(5)
-    _, home_agents = answer(story.receives(request(ANYCAST), 5))
+    _unused, home_agents = answer(story.receives(request(ANYCAST), 5))
     assert sorted(home_agents) == [text(VHA), text(OTHER_VHA)]
-    packet, _ = answer(story.receives(request(OTHER_VHA, packed("2001:db8:2:1::1")), 5))
+    packet, _unused = answer(story.receives(request(OTHER_VHA, packed("2001:db8:2:1::1")), 5))
     assert packet.source == OTHER_VHA
 
 
@@ -111,7 +111,7 @@ def test_it_can_be_turned_off():
 def test_one_source_and_all_together_are_answered_at_a_limited_rate():
     limits = DiscoverySettings(pace=Pace(1_000_000, 10), per_source=Pace(1_000_000, 3))
     story = master(discovery=limits)
-    mine = sum(answer(story.receives(request(), 2)) is not None for _ in range(100))
+    mine = sum(answer(story.receives(request(), 2)) is not None for _unused in range(100))
     others = sum(
         answer(story.receives(request(source=packed(f"2001:db8:3:{n:x}::1")), 2)) is not None for n in range(100)
     )
@@ -127,9 +127,9 @@ def test_home_agents_that_were_heard_are_listed_by_preference_until_their_lifeti
     story = master()
     hears_router(story, 2, advert(FOREIGN_ADDRESS, preference=100))
     hears_router(story, 2, advert("2001:db8:1::e", preference=0), source=packed("fe80::e"))
-    _, home_agents = answer(story.receives(request(), 3))
+    _unused, home_agents = answer(story.receives(request(), 3))
     assert home_agents == [FOREIGN_ADDRESS, text(VHA), "2001:db8:1::e"]
-    _, home_agents = answer(story.receives(request(), 1500))
+    _unused, home_agents = answer(story.receives(request(), 1500))
     assert home_agents == [text(VHA)]
 
 

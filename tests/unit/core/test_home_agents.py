@@ -138,7 +138,7 @@ def test_better_ones_come_first_and_those_that_fit():
 def test_equal_ones_and_the_addresses_of_each_come_in_every_order_but_together():
     agents = [home_agent(1, 5, 0x11), home_agent(2, 5, 0x22), home_agent(3, 6)]
     rng = random.Random(1)
-    seen = {numbers(recommended(agents, 77, rng)) for _ in range(200)}
+    seen = {numbers(recommended(agents, 77, rng)) for _unused in range(200)}
     pairs = ((1, 0x11), (2, 0x22))
     assert seen == {
         (3, *first, *second)

@@ -353,7 +353,7 @@ def answered(sender: int, epoch: int, host: str, algorithm: esp.Algorithm, count
     clear = mobility.encode(mobility.BindingAck(0, 1, 0))
     packet = SendPacket(ipv6.encode(ipv6.Packet(VHA, CARE_OF, 64, 135, clear, routing_home_address=HOME)))
     length = 16 if algorithm is CBC else 8
-    return [ipv6.decode(ipsec.outbound(packet).packet).payload[8 : 8 + length] for _ in range(count)]
+    return [ipv6.decode(ipsec.outbound(packet).packet).payload[8 : 8 + length] for _unused in range(count)]
 
 
 @BOTH
@@ -392,7 +392,7 @@ def test_which_keys_a_mobile_node_uses_is_known_over_a_reload():
     story.receives(update(old), 1.0)
     give(story, old, new, other, seconds=1.1)
     refused = SendPacket(ipv6.encode(ipv6.Packet(VHA, CARE_OF, 64, 135, bytes(16), routing_home_address=HOME)))
-    for _ in range(3):
+    for _unused in range(3):
         sealed = ipv6.decode(story.node._ipsec.outbound(refused).packet)
         assert esp.spi_of(sealed.payload) == old.outbound.spi
 

@@ -47,7 +47,7 @@ def test_a_new_master_announces_every_address_as_a_router_that_overrides():
         for target in (LINK_LOCAL, VHA)
     ]
     for frame in frames:
-        packet, _ = read(frame)
+        packet, _unused = read(frame)
         assert (packet.source, packet.destination, packet.hop_limit) == (LINK_LOCAL, ALL_NODES, 255)
         assert (frame.vrid, frame.destination_mac, frame.virtual_mac) == (51, ALL_NODES_MAC, True)
 

@@ -76,7 +76,7 @@ class Told:
         return self
 
     def times(self) -> list[float]:
-        return [when for when, _ in self.sent]
+        return [when for when, _unused in self.sent]
 
     def message(self, which=-1) -> icmpv6.PrefixAdvertisement:
         packet = self.sent[which][1]
@@ -86,7 +86,7 @@ class Told:
         return message
 
     def homes(self) -> list[bytes]:
-        return [packet.routing_home_address for _, packet in self.sent]
+        return [packet.routing_home_address for _unused, packet in self.sent]
 
 
 def quick(**changes) -> DiscoverySettings:
@@ -100,7 +100,7 @@ def quick(**changes) -> DiscoverySettings:
 
 def test_who_is_bound_is_told_at_its_care_of_address_by_way_of_its_home_address():
     told = Told().asks(1)
-    ((_, packet),) = told.sent
+    ((_unused, packet),) = told.sent
     assert (packet.source, packet.destination, packet.routing_home_address) == (VHA, CARE_OF, HOME)
     message = told.message()
     assert (message.identifier, message.managed, message.other) == (7, False, False)
@@ -148,7 +148,7 @@ def test_everybody_is_told_once_in_the_longest_interval_at_a_steady_pace():
     told = Told(40, random.Random(3), discovery=quick(prefix_rate_millionths=1_000_000_000))
     firsts: dict[bytes, float] = {}
     told.run_until(100)
-    for (when, _), home in zip(told.sent, told.homes(), strict=True):
+    for (when, _unused), home in zip(told.sent, told.homes(), strict=True):
         firsts.setdefault(home, when)
     assert len(firsts) == 40
     in_tenths = [sum(part * 5 <= when < part * 5 + 5 for when in firsts.values()) for part in range(10)]
@@ -192,7 +192,7 @@ def test_one_that_is_turned_off_or_hands_over_says_nothing_more():
 
 def test_the_rate_is_a_limit_whatever_the_interval():
     told = Told(200, discovery=quick(prefix_rate_millionths=2_000_000)).run_until(100)
-    news = [when for (when, _), home in zip(told.sent, told.homes(), strict=True)]
+    news = [when for (when, _unused), home in zip(told.sent, told.homes(), strict=True)]
     first_told = len(set(told.homes()))
     assert 195 <= first_told <= 200
     assert news == sorted(news)
@@ -223,7 +223,7 @@ def test_flags_are_a_change_and_other_settings_are_none():
 def test_a_second_change_is_in_what_is_still_to_be_told_and_then_told_to_the_others():
     told = Told(2, Dice(0.5), discovery=quick()).becomes(1, router_advertisements=SHORTER)
     told.run_until(40)
-    (early,) = {home for (when, _), home in zip(told.sent, told.homes(), strict=True) if when > 11}
+    (early,) = {home for (when, _unused), home in zip(told.sent, told.homes(), strict=True) if when > 11}
     told.becomes(40, router_advertisements=replace(SHORTER, managed=True, valid_lifetime_us=6000 * SECOND))
     seen: dict[bytes, set[int]] = {}
     start = len(told.sent)

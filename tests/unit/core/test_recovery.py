@@ -71,7 +71,7 @@ def test_the_switch_is_authenticated_with_the_key_that_this_member_has_of_the_mo
 def test_each_switch_says_the_time_of_day_so_that_an_old_one_is_not_believed():
     """RFC 4285 section 6: these security associations use timestamps."""
     story = acting_master()
-    ((_, first),) = switches(story.receives(esp(), 1.0))
+    ((_unused, first),) = switches(story.receives(esp(), 1.0))
     second = switches(story.runs_until(6.0))[0][1]
     timestamps = [mobility.first(message.options, mobility.ReplayProtection).timestamp for message in (first, second)]
     assert timestamps == [binding.ntp((WALL + seconds * SECOND) * 1000) for seconds in (1, 6)]
@@ -93,7 +93,7 @@ def test_while_keys_are_changed_the_switch_is_repeated_with_each_of_them():
     keys = (*story.node.settings.mobile_node_keys, newer)
     story.happens(Reconfigured(replace(story.node.settings, mobile_node_keys=keys)), 0.98)
     effects = [*story.receives(esp(), 1.0), *story.runs_until(36.5)]
-    options = [mobility.first(message.options, mobility.Authentication) for _, message in switches(effects)]
+    options = [mobility.first(message.options, mobility.Authentication) for _unused, message in switches(effects)]
     assert [option.spi for option in options] == [SPI + 1, SPI, SPI, SPI + 1, SPI + 1, SPI, SPI]  # to two places
 
 
@@ -153,7 +153,7 @@ def test_nothing_begins_when_it_is_switched_off_but_the_operator_still_can(trigg
     assert_nothing_recovered(story, story.receives(trigger, 1.0))
     effects = story.happens(RecoverRequested(51, (HOME,)), 1.1)
     assert deleted(effects) == [HOME]
-    ((packet, _),) = switches(effects)
+    ((packet, _unused),) = switches(effects)
     assert packet.destination == CARE_OF  # nobody said that it is somewhere else
 
 
@@ -170,7 +170,7 @@ def test_a_binding_that_expires_is_recovered_if_that_is_wanted(on_expiry):
     story = acting_master(on_expiry=on_expiry)
     effects = story.runs_until(603)
     assert deleted(effects) == [HOME]
-    assert [packet.destination for packet, _ in switches(effects)][:1] == ([CARE_OF] if on_expiry else [])
+    assert [packet.destination for packet, _unused in switches(effects)][:1] == ([CARE_OF] if on_expiry else [])
 
 
 # --- who it is switched to ---------------------------------------------------------------------------------
@@ -190,7 +190,7 @@ def test_an_own_virtual_ha_of_another_home_link_is_of_no_use():
     )
     both = (story.node.settings.virtual_has[0], elsewhere)
     story.happens(Reconfigured(replace(story.node.settings, virtual_has=both)), 0.97)
-    ((packet, _),) = switches(story.receives(esp(), 1.0))
+    ((packet, _unused),) = switches(story.receives(esp(), 1.0))
     assert packet.source == VHA
 
 
@@ -247,15 +247,15 @@ def test_a_mobile_node_that_moves_again_is_followed():
     story.receives(esp(), 1.0)
     farther = packed("2001:db8:5::1")
     assert not switches(story.receives(esp(source=farther), 2.0))
-    assert [packet.destination for packet, _ in switches(story.runs_until(6.0))] == [farther, CARE_OF]
+    assert [packet.destination for packet, _unused in switches(story.runs_until(6.0))] == [farther, CARE_OF]
 
 
 def test_a_mobile_node_that_somebody_else_spoke_for_is_told_where_it_was_bound():
     """It did not ask for anything, and its binding is gone; the first message went to whoever pretended."""
     story = acting_master()
-    ((packet, _),) = switches(story.receives(esp(), 1.0))
+    ((packet, _unused),) = switches(story.receives(esp(), 1.0))
     assert packet.destination == ELSEWHERE
-    again = [packet for packet, _ in switches(story.runs_until(6.0))]
+    again = [packet for packet, _unused in switches(story.runs_until(6.0))]
     assert [packet.destination for packet in again] == [ELSEWHERE, CARE_OF]
     covered = again[1].payload[:-12]
     assert binding.sign(KEY, CARE_OF, HOME, covered) == again[1].payload[-12:]
@@ -265,7 +265,7 @@ def test_a_failed_one_can_be_tried_again_by_the_operator():
     story = acting_master()
     story.receives(esp(), 1.0)
     story.runs_until(80)
-    ((packet, _),) = switches(story.happens(RecoverRequested(51, (HOME,)), 81))
+    ((packet, _unused),) = switches(story.happens(RecoverRequested(51, (HOME,)), 81))
     assert packet.destination == ELSEWHERE
 
 
@@ -314,7 +314,7 @@ def test_where_binding_updates_need_no_key_the_switch_needs_none():
     insecure = replace(story.node.settings.virtual_has[0], insecure_bindings=True)
     both = (insecure, story.node.settings.virtual_has[1])
     story.happens(Reconfigured(replace(story.node.settings, virtual_has=both)), 0.97)
-    ((_, message),) = switches(story.receives(esp(), 1.0))
+    ((_unused, message),) = switches(story.receives(esp(), 1.0))
     assert message.options == ()
 
 
@@ -342,7 +342,7 @@ def test_a_thousand_at_once_are_all_served_and_the_first_do_not_wait_for_the_las
     waiting = [effect for address in homes for effect in story.receives(esp(address), 1.0)]
     served, second = [], 1.0
     while len(served) < 1000 and second < 60:
-        for packet, _ in switches(waiting):
+        for packet, _unused in switches(waiting):
             address = packet.routing_home_address
             served.append(address)
             story.receives(update(home=address, destination=OWN_VHA, seconds=second), second)

@@ -107,8 +107,8 @@ def test_a_real_mobile_node_is_served_soon_whatever_a_spoofer_has_put_into_the_q
     assert story.state()["recoveries"]["pending"] > 400  # seven minutes at this pace
     told_at = None
     for again in (2.0, 3.0, 5.0, 9.0):
-        told = [p.routing_home_address for p, _ in switches(story.receives(esp(real), again))]
-        told += [p.routing_home_address for p, _ in switches(story.runs_until(again + 0.9))]
+        told = [p.routing_home_address for p, _unused in switches(story.receives(esp(real), again))]
+        told += [p.routing_home_address for p, _unused in switches(story.runs_until(again + 0.9))]
         if real in told:
             told_at = again
             break

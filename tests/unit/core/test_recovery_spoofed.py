@@ -65,11 +65,11 @@ def test_a_spoofer_cannot_have_many_packets_sent_to_somebody_else():
 
 def test_a_bucket_gives_its_burst_and_then_its_rate():
     bucket = TokenBucket(pace(0.5, 3), at(0))
-    assert [bucket.take(at(0)) for _ in range(4)] == [True, True, True, False]
+    assert [bucket.take(at(0)) for _unused in range(4)] == [True, True, True, False]
     assert bucket.next_token(at(0)) == at(2)
     assert not bucket.take(at(1.999999))
     assert bucket.take(at(2))
-    assert [bucket.take(at(100)) for _ in range(4)] == [True, True, True, False]
+    assert [bucket.take(at(100)) for _unused in range(4)] == [True, True, True, False]
 
 
 def test_a_clock_that_seems_to_stand_still_gives_nothing():

@@ -83,10 +83,10 @@ class Router:
 
     def sent_until(self, seconds: float) -> list[float]:
         self.run_until(seconds)
-        return [when for when, _ in self.sent]
+        return [when for when, _unused in self.sent]
 
     def said(self) -> list[icmpv6.RouterAdvertisement]:
-        return [read(frame) for _, frame in self.sent]
+        return [read(frame) for _unused, frame in self.sent]
 
 
 def read(frame: SendFrame) -> icmpv6.RouterAdvertisement:
@@ -103,7 +103,7 @@ def read(frame: SendFrame) -> icmpv6.RouterAdvertisement:
 def test_an_advertisement_is_from_the_virtual_router_to_all_nodes():
     router = Router().speaks()
     router.run_until(1)
-    ((_, frame),) = router.sent
+    ((_unused, frame),) = router.sent
     packet = ipv6.decode(frame.packet)
     assert (packet.source, packet.destination, packet.hop_limit) == (LINK_LOCAL, ALL_NODES, 255)
     assert (frame.vrid, frame.virtual_mac, frame.destination_mac.hex(":")) == (51, True, "33:33:00:00:00:01")

@@ -46,7 +46,7 @@ def test_backup_gets_everything_and_says_when_it_has_it():
     assert equal(a, b)
     assert b.sync.synced
     assert len(b.wanted(SyncCompleted)) == 1
-    installed = [entry for _, effect in b.log if isinstance(effect, InstallBindings) for entry in effect.bindings]
+    installed = [entry for _unused, effect in b.log if isinstance(effect, InstallBindings) for entry in effect.bindings]
     assert {entry.home_address for entry in installed} == {home(number) for number in range(1000)}
     assert isinstance(b.log[-1][1], SyncCompleted)
 
@@ -144,9 +144,9 @@ def test_entries_that_the_complete_answer_did_not_contain_are_removed():
     link.run(until=65)
     link.join(b, a)
     assert equal(a, b)
-    kinds = [type(effect) for _, effect in b.log if not isinstance(effect, (Report, SendSync))]
+    kinds = [type(effect) for _unused, effect in b.log if not isinstance(effect, (Report, SendSync))]
     assert kinds == [InstallBindings, RemoveBindings, SyncCompleted]
-    removed = next(effect for _, effect in b.log if isinstance(effect, RemoveBindings))
+    removed = next(effect for _unused, effect in b.log if isinstance(effect, RemoveBindings))
     assert {entry.home_address for entry in removed.bindings} == {home(3), home(4)}
 
 

@@ -50,7 +50,7 @@ def test_older_message_is_refused_though_it_was_not_seen_before():
 
 def test_restarted_sender_is_heard_and_what_it_said_before_is_not():
     receiver, before = guard(B), guard(A, epoch=1)
-    last_words = [before.seal(REQUEST) for _ in range(10)]
+    last_words = [before.seal(REQUEST) for _unused in range(10)]
     receiver.open(last_words[0], A)
     receiver.open(guard(A, epoch=2).seal(REQUEST), A)
     assert refused(receiver, last_words[9], A) == "sync_replayed"
@@ -58,7 +58,7 @@ def test_restarted_sender_is_heard_and_what_it_said_before_is_not():
 
 def test_restarted_receiver_that_remembers_does_not_hear_what_was_recorded_before():
     sender, heard = guard(A), {}
-    recorded = [sender.seal(REQUEST) for _ in range(3)]
+    recorded = [sender.seal(REQUEST) for _unused in range(3)]
     SyncGuard(virtual_ha(), B, count(1 << 32), heard).open(recorded[2], A)
     restarted = SyncGuard(virtual_ha(), B, count(2 << 32), dict(heard))
     assert [refused(restarted, payload, A) for payload in recorded] == ["sync_replayed"] * 3

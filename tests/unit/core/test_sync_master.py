@@ -58,7 +58,7 @@ def lifetimes(message: wire.BcUpdate) -> dict[bytes, int]:
 
 def dumps(member: Member) -> list[float]:
     """When a whole answer began: one update, for these small caches."""
-    return [when for when, _ in member.said(wire.BcUpdate)]
+    return [when for when, _unused in member.said(wire.BcUpdate)]
 
 
 # --- changes ---------------------------------------------------------------------------------------------------
@@ -70,7 +70,7 @@ def test_change_goes_out_at_once_and_again_after_100_ms():
     member.tell(BindingsChanged([binding(1)], []), at(2.5))
     run(member, 3)
     said = member.said(wire.BcUpdate)
-    assert [when for when, _ in said] == [2.5, 2.6]
+    assert [when for when, _unused in said] == [2.5, 2.6]
     assert said[0][1] == wire.BcUpdate(VRID, [(596 * SECOND, 1, 0xC000, home(1), care_of(1))])
     assert said[1][1] == said[0][1]
 
@@ -81,14 +81,16 @@ def test_change_is_sent_as_often_as_the_settings_say(sends: int):
     member.cache.put(binding(1))
     member.tell(BindingsChanged([binding(1)], []), at(2.5))
     run(member, 4)
-    assert [when for when, _ in member.said(wire.BcUpdate)] == pytest.approx([2.5 + 0.1 * n for n in range(sends)])
+    assert [when for when, _unused in member.said(wire.BcUpdate)] == pytest.approx(
+        [2.5 + 0.1 * n for n in range(sends)]
+    )
 
 
 def test_only_what_changed_goes_out():
     member = master()
     member.cache.put_many([binding(number) for number in range(100)])
     member.tell(BindingsChanged([binding(7)], []), at(2.5))
-    assert [lifetimes(update).keys() for _, update in member.said(wire.BcUpdate)] == [{home(7)}]
+    assert [lifetimes(update).keys() for _unused, update in member.said(wire.BcUpdate)] == [{home(7)}]
 
 
 def test_changes_of_one_event_share_messages():
@@ -96,7 +98,7 @@ def test_changes_of_one_event_share_messages():
     entries = [binding(number) for number in range(100)]
     member.cache.put_many(entries)
     member.tell(BindingsChanged(entries, []), at(2.5))
-    assert [len(update.bindings) for _, update in member.said(wire.BcUpdate)] == [36, 36, 28]
+    assert [len(update.bindings) for _unused, update in member.said(wire.BcUpdate)] == [36, 36, 28]
 
 
 def test_messages_fit_the_link():
@@ -104,7 +106,7 @@ def test_messages_fit_the_link():
     entries = [binding(number) for number in range(100)]
     member.cache.put_many(entries)
     member.tell(BindingsChanged(entries, []), at(2.5))
-    sizes = [len(effect.payload) + 40 for _, effect in member.log if isinstance(effect, SendSync)]
+    sizes = [len(effect.payload) + 40 for _unused, effect in member.log if isinstance(effect, SendSync)]
     assert max(sizes) <= 1280 < max(sizes) + 40
 
 
@@ -112,7 +114,7 @@ def test_removal_goes_out_as_lifetime_zero_twice():
     member = master()
     member.tell(BindingsChanged([], [binding(1)]), at(2.5))
     run(member, 3)
-    assert [lifetimes(update) for _, update in member.said(wire.BcUpdate)] == [{home(1): 0}] * 2
+    assert [lifetimes(update) for _unused, update in member.said(wire.BcUpdate)] == [{home(1): 0}] * 2
 
 
 def test_repeat_carries_what_is_true_by_then():
@@ -142,7 +144,7 @@ def test_repeats_of_a_busy_master_share_messages():
         member.cache.put(binding(number))
         member.tell(BindingsChanged([binding(number)], []), at(2.5) + 1000 * number)
     run(member, 3)
-    sizes = [len(update.bindings) for _, update in member.said(wire.BcUpdate)]
+    sizes = [len(update.bindings) for _unused, update in member.said(wire.BcUpdate)]
     assert sizes == [1] * 20 + [20]
 
 
@@ -151,7 +153,7 @@ def test_live_entry_is_never_sent_as_a_deletion():
     member.cache.put(binding(1, expires=6.55))
     member.tell(BindingsChanged([binding(1, expires=6.55)], []), at(2.5))
     run(member, 4)
-    assert [lifetimes(update) for _, update in member.said(wire.BcUpdate)] == [{home(1): UNIT}]
+    assert [lifetimes(update) for _unused, update in member.said(wire.BcUpdate)] == [{home(1): UNIT}]
 
 
 def test_burst_is_cut_into_turns():
@@ -161,10 +163,10 @@ def test_burst_is_cut_into_turns():
     member.tell(BindingsChanged(entries, []), at(1.5))
     assert 0 < len(member.log) <= 16  # that it was asked, and 15 messages
     run(member, 1.55)
-    told = {home_address for _, update in member.said(wire.BcUpdate) for home_address in lifetimes(update)}
+    told = {home_address for _unused, update in member.said(wire.BcUpdate) for home_address in lifetimes(update)}
     assert len(told) == 3000
     run(member, 4)
-    assert sum(len(update.bindings) for _, update in member.said(wire.BcUpdate)) == 6000
+    assert sum(len(update.bindings) for _unused, update in member.said(wire.BcUpdate)) == 6000
 
 
 def test_backup_says_nothing_about_its_cache():
@@ -190,7 +192,7 @@ def test_request_is_answered_with_everything_and_a_digest():
     member = master()
     member.cache.put_many([binding(number) for number in range(50)])
     ask(member, 2.5)
-    updates = [message for _, message in member.said(wire.BcUpdate)]
+    updates = [message for _unused, message in member.said(wire.BcUpdate)]
     assert {home_address for update in updates for home_address in lifetimes(update)} == {home(n) for n in range(50)}
     assert member.said()[-1] == (2.5, wire.BcDigest(VRID, 50, member.cache.digest))
 
@@ -242,7 +244,7 @@ def test_dump_is_cut_into_turns_at_300_000_bindings_a_second():
     ask(member, 2.5)
     assert 0 < len(member.log) <= 16  # that it was asked, and 15 messages
     run(member, 2.6)
-    assert sum(len(update.bindings) for _, update in member.said(wire.BcUpdate)) == 30_000
+    assert sum(len(update.bindings) for _unused, update in member.said(wire.BcUpdate)) == 30_000
     when, last = member.said()[-1]
     assert isinstance(last, wire.BcDigest)
     assert when <= 2.6
@@ -259,7 +261,7 @@ def test_request_during_a_dump_gets_a_whole_one_of_its_own():
     digests = [when for when, message in member.said(wire.BcDigest)]
     first_end = digests[0]
     assert first_end > 2.5015
-    second = [when for when, _ in member.said(wire.BcUpdate) if when > first_end]
+    second = [when for when, _unused in member.said(wire.BcUpdate) if when > first_end]
     assert second[0] == 3.5
     assert sum(len(u.bindings) for when, u in member.said(wire.BcUpdate) if when > first_end) == len(member.cache)
 
@@ -277,7 +279,7 @@ def test_entries_with_little_time_left_are_left_out_of_a_dump():
     member = master()
     member.cache.put_many([binding(1, expires=6), binding(2, expires=60)])
     ask(member, 2.5)
-    assert [lifetimes(update).keys() for _, update in member.said(wire.BcUpdate)] == [{home(2)}]
+    assert [lifetimes(update).keys() for _unused, update in member.said(wire.BcUpdate)] == [{home(2)}]
 
 
 def test_owner_that_takes_over_says_everything_and_any_other_member_nothing():
@@ -323,9 +325,9 @@ def test_flush_says_what_is_pending_once_and_ends_with_a_digest():
     member.tell(BindingsChanged([binding(1)], []), at(2.5))
     member.log.clear()
     member.tell(FlushRequested(), at(2.55))
-    assert [type(message) for _, message in member.said()] == [wire.BcUpdate, wire.BcDigest]
+    assert [type(message) for _unused, message in member.said()] == [wire.BcUpdate, wire.BcDigest]
     run(member, 4)
-    assert [type(message) for _, message in member.said()] == [wire.BcUpdate, wire.BcDigest]
+    assert [type(message) for _unused, message in member.said()] == [wire.BcUpdate, wire.BcDigest]
 
 
 def test_request_from_a_member_without_the_key_is_not_answered():
@@ -341,7 +343,7 @@ def test_changed_mtu_and_address_are_used():
     entries = [binding(number) for number in range(300)]
     member.cache.put_many(entries)
     member.tell(BindingsChanged(entries, []), at(2.5))
-    assert [len(update.bindings) for _, update in member.said(wire.BcUpdate)] == [223, 77]
+    assert [len(update.bindings) for _unused, update in member.said(wire.BcUpdate)] == [223, 77]
 
 
 def test_new_settings_apply_to_what_goes_on():
@@ -352,4 +354,4 @@ def test_new_settings_apply_to_what_goes_on():
     member.tell(BindingsChanged([binding(1)], []), at(1.5))
     run(member, 20)
     assert dumps(member) == [1.5]
-    assert [when for when, _ in member.said(wire.BcDigest)] == [2.1, 12.1]
+    assert [when for when, _unused in member.said(wire.BcDigest)] == [2.1, 12.1]

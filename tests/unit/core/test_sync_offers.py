@@ -57,7 +57,9 @@ def test_what_was_registered_with_the_loser_of_a_split_survives():
     assert equal(a, b)
     assert a.cache.get(home(10)).care_of_address == care_of(10)
     assert a.cache.get(home(1)).care_of_address == care_of(77)
-    installed = [e.home_address for _, effect in a.log if isinstance(effect, InstallBindings) for e in effect.bindings]
+    installed = [
+        e.home_address for _unused, effect in a.log if isinstance(effect, InstallBindings) for e in effect.bindings
+    ]
     assert installed.count(home(10)) == installed.count(home(1)) == 1
 
 
@@ -68,7 +70,7 @@ def test_what_was_removed_by_the_loser_is_removed():
     link.run(until=40)
     assert home(3) not in a.cache
     assert equal(a, b)
-    assert [e.home_address for _, x in a.log if isinstance(x, RemoveBindings) for e in x.bindings] == [home(3)]
+    assert [e.home_address for _unused, x in a.log if isinstance(x, RemoveBindings) for e in x.bindings] == [home(3)]
 
 
 def test_what_was_removed_by_the_winner_does_not_come_back():
@@ -86,7 +88,7 @@ def test_member_that_offers_what_was_removed_is_told_so_at_once():
     heal(link, winner=a, loser=b)
     link.run(until=33)
     assert b.sync.synced
-    assert [e.home_address for _, x in b.log if isinstance(x, RemoveBindings) for e in x.bindings] == [home(3)]
+    assert [e.home_address for _unused, x in b.log if isinstance(x, RemoveBindings) for e in x.bindings] == [home(3)]
 
 
 def test_newer_registration_wins_whoever_has_it():
@@ -163,7 +165,7 @@ def test_member_whose_new_master_has_the_same_cache_offers_nothing():
     link, a, b = split()
     heal(link, winner=a, loser=b)
     link.run(until=40)
-    assert [when for when, _ in b.said(wire.BcUpdate) if when > 20] == []
+    assert [when for when, _unused in b.said(wire.BcUpdate) if when > 20] == []
 
 
 def test_offer_that_is_lost_is_made_again():
@@ -260,7 +262,7 @@ def test_without_a_key_or_digests_the_master_is_right_in_everything(changes):
     link.tell(b, RoleChanged(State.BACKUP, A))
     link.run(until=15)
     assert home(1) not in a.cache
-    assert [when for when, _ in b.said(wire.BcUpdate) if when >= 5] == []
+    assert [when for when, _unused in b.said(wire.BcUpdate) if when >= 5] == []
 
 
 def test_forged_offer_changes_nothing():

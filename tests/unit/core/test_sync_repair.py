@@ -34,10 +34,10 @@ from vrrp_ha.wire import bc_sync as wire
 def test_changes_arrive_as_batches():
     link, a, b = pair()
     link.put(a, *[binding(number) for number in range(35)])
-    installs = [effect for _, effect in b.log if isinstance(effect, InstallBindings)]
+    installs = [effect for _unused, effect in b.log if isinstance(effect, InstallBindings)]
     assert [len(effect.bindings) for effect in installs] == [35]
     link.remove(a, home(0), home(1))
-    removals = [effect for _, effect in b.log if isinstance(effect, RemoveBindings)]
+    removals = [effect for _unused, effect in b.log if isinstance(effect, RemoveBindings)]
     assert [len(effect.bindings) for effect in removals] == [2]
     assert equal(a, b)
 

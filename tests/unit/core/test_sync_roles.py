@@ -95,7 +95,7 @@ def test_returning_owner_completes_before_anything_else_and_says_everything_as_m
     assert a.sync.synced
     assert equal(a, b)
     link.master(a)
-    assert sum(len(update.bindings) for _, update in a.said(wire.BcUpdate)) == 100
+    assert sum(len(update.bindings) for _unused, update in a.said(wire.BcUpdate)) == 100
 
 
 def test_owner_that_gets_no_complete_answer_says_so_once_and_goes_on_asking():
@@ -147,7 +147,7 @@ def test_unsynced_backup_asks_a_new_master_at_once():
 
 def test_forged_flood_from_the_masters_address_changes_nothing():
     link, a, b = pair()
-    for _ in range(50):
+    for _unused in range(50):
         forged = wire.sign(wire.encode(update_of(binding(1), now=10), SYNC), A, 1, b"not the key.....", 1 << 40)
         assert reports(b.tell(SyncReceived(A, forged), at(10))) == ["dropped.sync_bad_mac"]
     link.put(a, binding(2))

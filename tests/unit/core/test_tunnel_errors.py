@@ -78,15 +78,15 @@ def test_too_big_is_relayed_less_the_tunnel_s_header():
 
 def test_what_is_relayed_quotes_the_original_packet_and_fits_the_minimum_mtu():
     inner = original(1460)
-    packet, _ = Tunnels().hear(error(TOO_BIG, tunnelled(inner), value=1400))
+    packet, _unused = Tunnels().hear(error(TOO_BIG, tunnelled(inner), value=1400))
     assert icmpv6.decode(packet.payload).invoking == inner[: 1280 - 48 - 40]
     assert packet.outer_length <= 1280
 
 
 def test_nobody_is_told_of_less_than_the_minimum_mtu():
-    packet, _ = Tunnels().hear(error(TOO_BIG, tunnelled(original(1281)), value=1280))
+    packet, _unused = Tunnels().hear(error(TOO_BIG, tunnelled(original(1281)), value=1280))
     assert told(packet) == (TOO_BIG, 0, 1280)
-    packet, _ = Tunnels().hear(error(TOO_BIG, tunnelled(original(1300)), value=68))
+    packet, _unused = Tunnels().hear(error(TOO_BIG, tunnelled(original(1300)), value=68))
     assert told(packet) == (TOO_BIG, 0, 1280)
 
 
@@ -129,7 +129,7 @@ def test_an_original_packet_without_hops_left_is_reported_as_that():
 
 def test_an_exhausted_encapsulation_limit_is_an_unreachable_address():
     quoted = tunnelled(original(100), limit=LIMIT)
-    packet, _ = Tunnels().hear(error(PARAMETER_PROBLEM, quoted, value=44))
+    packet, _unused = Tunnels().hear(error(PARAMETER_PROBLEM, quoted, value=44))
     assert told(packet) == (UNREACHABLE, 3, 0)
 
 
@@ -137,13 +137,13 @@ def test_a_first_fragment_is_a_tunnel_packet_too_and_a_later_one_may_be_anything
     first, later = bytes((41, 0, 0, 1, 0, 0, 0, 1)), bytes((41, 0, 4, 0, 0, 0, 0, 1))
     inner = original(3000)
     head = struct.pack("!IHBB", 6 << 28, 1456, 44, 60) + VHA + CARE_OF
-    packet, _ = Tunnels().hear(error(TOO_BIG, head + first + inner[:1448], value=1400))
+    packet, _unused = Tunnels().hear(error(TOO_BIG, head + first + inner[:1448], value=1400))
     assert told(packet) == (TOO_BIG, 0, 1352)
     assert Tunnels().hear(error(TOO_BIG, head + later + inner[:1448], value=1400))[1].endswith("not_a_tunnel")
 
 
 def test_the_limit_s_octets_count_as_part_of_the_tunnel():
-    packet, _ = Tunnels().hear(error(TOO_BIG, tunnelled(original(1452), limit=LIMIT), value=1400))
+    packet, _unused = Tunnels().hear(error(TOO_BIG, tunnelled(original(1452), limit=LIMIT), value=1400))
     assert told(packet) == (TOO_BIG, 0, 1352)
 
 
@@ -214,7 +214,7 @@ def test_one_mobile_node_s_errors_are_limited_and_the_others_go_on():
     other = packed("2001:db8:1::1002")
     tunnels.cache.put_many([Binding(other, CARE_OF, 1, 0xC000, Instant(600 * SECOND))])
     octets = error(UNREACHABLE, tunnelled(original(100)))
-    assert [tunnels.hear(octets)[0] is not None for _ in range(4)] == [True, True, False, False]
+    assert [tunnels.hear(octets)[0] is not None for _unused in range(4)] == [True, True, False, False]
     assert tunnels.hear(octets, seconds=1.0)[0] is not None
     assert tunnels.hear(octets, seconds=1.0)[1] == "tunnel_error_dropped.limited"
     inner = original(100)
@@ -225,7 +225,7 @@ def test_one_mobile_node_s_errors_are_limited_and_the_others_go_on():
 def test_all_of_them_together_are_limited():
     tunnels = Tunnels(errors=Pace(1_000_000, 3))
     octets = error(UNREACHABLE, tunnelled(original(100)))
-    assert [tunnels.hear(octets)[0] is not None for _ in range(4)] == [True, True, True, False]
+    assert [tunnels.hear(octets)[0] is not None for _unused in range(4)] == [True, True, True, False]
 
 
 def test_it_can_be_switched_off():

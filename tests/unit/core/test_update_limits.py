@@ -64,7 +64,7 @@ def flood(home_agent: HomeAgent, seconds: float, source: bytes | None = CARE_OF,
 
 def result(home_agent: HomeAgent, octets: bytes, seconds: float) -> str:
     """What was counted for it."""
-    (*_, last) = home_agent.receive(octets, seconds)
+    (*_unused, last) = home_agent.receive(octets, seconds)
     return last.kind
 
 
@@ -113,7 +113,7 @@ def test_however_many_honest_ones_are_behind_one_source_none_is_limited():
 def test_a_replayed_update_is_not_an_honest_one():
     home_agent = limited()
     octets = update()
-    kinds = [result(home_agent, octets, 0.5) for _ in range(12)]
+    kinds = [result(home_agent, octets, 0.5) for _unused in range(12)]
     assert kinds.count("refused.replay_mismatch") == 5 + 3  # of the source, and of the reserve
     assert kinds[-1] == "dropped.limited_source"
 

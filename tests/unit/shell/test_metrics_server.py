@@ -28,7 +28,7 @@ class Loop:
         self.server.follow(self.path)
 
     def turn(self, times=1):
-        for _ in range(times):
+        for _unused in range(times):
             self.poller.poll(wait=False)
             self.server.work()
 
@@ -44,7 +44,7 @@ class Loop:
         client.sendall(octets)
         received = b""
         client.setblocking(False)
-        for _ in range(1000):
+        for _unused in range(1000):
             self.turn()
             try:
                 more = client.recv(65536)
@@ -84,7 +84,7 @@ def test_a_client_of_another_make_gets_the_text(loop):
 
 
 def test_a_head_request_gets_the_length_alone(loop):
-    head, _, body = loop.ask(b"HEAD /metrics HTTP/1.1\r\nHost: x\r\n\r\n").partition(b"\r\n\r\n")
+    head, _unused, body = loop.ask(b"HEAD /metrics HTTP/1.1\r\nHost: x\r\n\r\n").partition(b"\r\n\r\n")
     assert f"Content-Length: {len(TEXT)}".encode() in head
     assert body == b""
 
@@ -130,7 +130,7 @@ def test_slow_clients_are_cut_off(loop, monkeypatch):
 
 
 def test_more_clients_than_there_is_room_for_are_turned_away(loop):
-    clients = [loop.connect() for _ in range(metrics_server.MOST_CLIENTS)]
+    clients = [loop.connect() for _unused in range(metrics_server.MOST_CLIENTS)]
     loop.turn(metrics_server.MOST_CLIENTS)
     last = loop.connect()
     loop.turn(2)

@@ -43,6 +43,10 @@ def test_nothing_to_do_costs_one_ssh_operation_a_host() -> None:
     assert play.ssh_operations == ONE_EACH
 
 
+def test_a_release_without_esp_is_the_agent_and_nothing_else() -> None:
+    assert fleet.execute("ha1", "ls", "/opt/vrrp-ha/current/lib").split() == ["vrrp_ha"]
+
+
 def test_new_keys_are_reloaded_as_predicted_and_never_shown() -> None:
     before = pids()
     keys = extra(vrrp_ha_sync_keys=[{"name": "fleet", "key_id": 9, "key": NEW_KEY}])

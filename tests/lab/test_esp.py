@@ -14,7 +14,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -160,6 +159,7 @@ def test_deployed_again_nothing_changes(known: Protected, variables: tuple[str, 
     assert status["security_associations"] == 3
     assert "aes-gcm-16 with static keys" in " ".join(status["warnings"])
     assert agents.Agent("ha2").call("status")["security_associations"] == 2
+    assert {"cryptography", "vrrp_ha"} <= set(fleet.execute("ha2", "ls", "/opt/vrrp-ha/current/lib").split())
 
 
 def test_what_is_registered_in_esp_is_served(known: Protected, lost: Protected) -> None:
@@ -199,12 +199,3 @@ def test_a_backup_without_it_sends_the_mobile_node_to_its_own_home_agent(lost: P
     status = agents.Agent("ha2").virtual_ha(51)
     assert status["recoveries"] == {"pending": 0, "sent": 0, "done": 1, "failed": 0}
     agents.wait_for("ha3 has it, too", lambda: LOST in bound(52, "ha3") and LOST not in bound(51, "ha3"), 5)
-
-
-def test_without_associations_no_wheel_is_carried(members: None, tmp_path: Path) -> None:
-    """The release that the other lab tests deploy has nothing but the agent in it."""
-    before = fleet.execute("ha2", "ls", "/opt/vrrp-ha/current/lib").split()
-    assert {"cryptography", "vrrp_ha"} <= set(before)
-    play = playbook("deploy", "-l", "ha2", "-e", json.dumps({"vrrp_ha_wheels": str(tmp_path)}))
-    play.must_succeed()
-    assert fleet.execute("ha2", "ls", "/opt/vrrp-ha/current/lib").split() == ["vrrp_ha"]

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from itertools import pairwise, product
 
 import pytest
 
@@ -264,6 +263,27 @@ def test_an_agent_that_is_given_its_first_association_while_it_runs():
     assert bound(story) == CARE_OF
 
 
+def test_what_the_home_agent_sends_unasked_is_tried_under_the_newest_keys_then_under_older_ones():
+    old, new = association(home_agent=OWN_VHA), association(spi=SPI_IN + 2, home_agent=OWN_VHA)
+    story = give(acting_master(), old, new, mobile_node_keys=())
+    effects = story.receives(update(association(home_agent=VHA), sequence=2), 1.0)
+    effects += story.runs_until(40.0)
+    first, second, third, fourth = [packet for packet in sent(effects) if packet.source == OWN_VHA]
+    for switch, used in ((first, new), (second, old), (third, new), (fourth, old)):
+        assert opened(switch, used).home_agents == (OWN_VHA,)
+
+
+def test_which_keys_a_mobile_node_uses_is_known_over_a_reload():
+    old, new, other = association(), association(spi=SPI_IN + 16), association(home=OTHER_HOME, spi=SPI_IN + 32)
+    story = give(master(), old, new)
+    story.receives(update(old), 1.0)
+    give(story, old, new, other, seconds=1.1)
+    refused = SendPacket(ipv6.encode(ipv6.Packet(VHA, CARE_OF, 64, 135, bytes(16), routing_home_address=HOME)))
+    for _unused in range(3):
+        sealed = ipv6.decode(story.node._ipsec.outbound(refused).packet)
+        assert esp.spi_of(sealed.payload) == old.outbound.spi
+
+
 # --- failover ----------------------------------------------------------------------------------------------
 
 
@@ -341,71 +361,6 @@ def test_a_timestamp_within_esp_keeps_what_was_recorded_from_binding_again():
     (answer,) = sent(story.receives(update(given, timestamp_s=90.0), 61.0))
     assert opened(answer, given).status == 144
     assert mobility.first(opened(answer, given).options, mobility.ReplayProtection)
-
-
-# --- initialisation vectors --------------------------------------------------------------------------------
-
-
-def answered(sender: int, epoch: int, host: str, algorithm: esp.Algorithm, count: int = 50) -> list[bytes]:
-    """Sequence number and IV of some answers of an agent that was just started."""
-    given = association(algorithm=algorithm)
-    ipsec = Ipsec(IpsecSettings((given,), sender), host, epoch, Counter())
-    clear = mobility.encode(mobility.BindingAck(0, 1, 0))
-    packet = SendPacket(ipv6.encode(ipv6.Packet(VHA, CARE_OF, 64, 135, clear, routing_home_address=HOME)))
-    length = 16 if algorithm is CBC else 8
-    return [ipv6.decode(ipsec.outbound(packet).packet).payload[8 : 8 + length] for _unused in range(count)]
-
-
-@BOTH
-def test_no_initialisation_vector_is_used_twice_by_members_or_after_restarts(algorithm):
-    """RFC 4106 and RFC 3602, with one static key for all of them."""
-    starts = product((1, 2, 255), (1, 2, 1_700_000_000, 1_700_000_001, 2**32 - 1))
-    vectors = [iv for sender, epoch in starts for iv in answered(sender, epoch, f"ha{sender}", algorithm)]
-    assert len(set(vectors)) == len(vectors) == 750
-
-
-def test_initialisation_vectors_go_on_over_a_reload():
-    given = association(algorithm=GCM)
-    story = give(master(), given)
-    vectors = []
-    for number in range(1, 4):
-        (answer,) = sent(story.receives(update(given, sequence=number), 1.0))
-        vectors.append(answer.payload[8:16])
-        give(story, seconds=1.0)
-        give(story, given, seconds=1.0)
-    assert len(set(vectors)) == 3
-
-
-def test_what_the_home_agent_sends_unasked_is_tried_under_the_newest_keys_then_under_older_ones():
-    old, new = association(home_agent=OWN_VHA), association(spi=SPI_IN + 2, home_agent=OWN_VHA)
-    story = give(acting_master(), old, new, mobile_node_keys=())
-    effects = story.receives(update(association(home_agent=VHA), sequence=2), 1.0)
-    effects += story.runs_until(40.0)
-    first, second, third, fourth = [packet for packet in sent(effects) if packet.source == OWN_VHA]
-    for switch, used in ((first, new), (second, old), (third, new), (fourth, old)):
-        assert opened(switch, used).home_agents == (OWN_VHA,)
-
-
-def test_which_keys_a_mobile_node_uses_is_known_over_a_reload():
-    old, new, other = association(), association(spi=SPI_IN + 16), association(home=OTHER_HOME, spi=SPI_IN + 32)
-    story = give(master(), old, new)
-    story.receives(update(old), 1.0)
-    give(story, old, new, other, seconds=1.1)
-    refused = SendPacket(ipv6.encode(ipv6.Packet(VHA, CARE_OF, 64, 135, bytes(16), routing_home_address=HOME)))
-    for _unused in range(3):
-        sealed = ipv6.decode(story.node._ipsec.outbound(refused).packet)
-        assert esp.spi_of(sealed.payload) == old.outbound.spi
-
-
-def test_the_vectors_of_gcm_begin_with_the_sender():
-    assert {iv[0] for iv in answered(7, 1_700_000_000, "ha7", GCM)} == {7}
-
-
-def test_the_vectors_of_cbc_do_not_tell_the_next_one():
-    """RFC 3602 section 3: not a counter, nor one in disguise; half of the bits differ from one to the next."""
-    vectors = [int.from_bytes(iv, "big") for iv in answered(0, 1, "ha1", CBC, 200)]
-    differing = [(a ^ b).bit_count() for a, b in pairwise(vectors)]
-    assert 60 < sum(differing) / len(differing) < 68
 
 
 # --- what it costs others ----------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from .authentication import KeyRing, ReplayGuard
 from .balance import Alone, Surroundings
 from .binding_cache import BindingCache
+from .held_addresses import HeldAddresses
 from .settings import MobileNodeKey, NodeSettings
 from .token_bucket import TokenBucket
 from .types import Address, Instant
@@ -45,6 +46,7 @@ class Commons:
         self.caches = caches  # of every virtual HA of the agent, whoever is their Master
         self.around = around  # by VRID: the other virtual HAs of the same home link
         self.heard: Heard = {} if heard is None else heard
+        self.held = HeldAddresses()
         self._wall_offset_us = wall_offset_us
         self.limits = UpdateLimits(node.limits)
         self.errors = TokenBucket(node.limits.errors, Instant(0))  # Binding Errors and Parameter Problems

@@ -140,7 +140,9 @@ class Reception:
             settings = virtual_ha.settings
             if not (virtual_ha.serving and settings.mipv6_ha_mode and settings.home_link is HomeLink.ON_LINK):
                 continue
-            if neighbours.stands_in_for(settings, virtual_ha.cache, message.target):
+            is_test = packet.source == UNSPECIFIED
+            defended = is_test and virtual_ha.signalling.defends(message.target, now)
+            if defended or neighbours.stands_in_for(settings, virtual_ha.cache, message.target):
                 yield from neighbours.answer(settings, packet.source, message, event.source_mac)
                 return
 

@@ -240,6 +240,7 @@ class Recovery:
         removed = self._cache.remove(recovery.home_address)
         if removed is not None:
             recovery.bound_to = removed.care_of_address
+            self._commons.held.hold(removed, self._virtual_ha.vrid, now)
             yield RemoveBindings(self._virtual_ha.vrid, [removed])
         recovery.method = self._method(recovery.home_address)
         if not recovery.method:

@@ -260,7 +260,8 @@ class Registration:
         bound = request.home_address in self._cache
         if bound and self.prohibits(request.home_address):
             raise RefusedError(BindingStatus.ADMINISTRATIVELY_PROHIBITED)  # RFC 5142 section 5.3
-        if bound or self._is_bound_elsewhere(request.home_address) or not address_detection.is_wanted(self._virtual_ha):
+        kept = self._is_bound_elsewhere(request.home_address) or self._is_held(request, now)
+        if bound or kept or not address_detection.is_wanted(self._virtual_ha):
             return self._bind(request, key, now)
         if self.detection.get(request.home_address) and self.detection.replace(request, key):
             return [Report("debug", "tentative_updated")]
@@ -272,6 +273,10 @@ class Registration:
     def _is_bound_elsewhere(self, home_address: Address) -> bool:
         """Another virtual HA has asked the link about it, and defends it: a mobile node that changes between them."""
         return any(home_address in cache for cache in self._commons.caches())
+
+    def _is_held(self, request: BindingRequest, now: Instant) -> bool:
+        """It is being recovered, and nobody was let have its addresses meanwhile."""
+        return self._commons.held.are_held(request.home_address, request.update.flags, now)
 
     def _admit(self, request: BindingRequest, key: MobileNodeKey | None) -> None:
         """The tests of section 10.3.1 in its order; raises what is wrong."""

@@ -113,6 +113,10 @@ class Signalling:
                     yield MobileNodeRegistered(binding.home_address, self._settings.vrid)
                     yield from self.handoffs.handle(BindingsGone([binding], answered=True), now)
 
+    def defends(self, target: Address, now: Instant) -> bool:
+        """Whether an address that is bound no more is still a mobile node's: it was told to register anew."""
+        return self._commons.held.defender(target, now) == self._settings.vrid
+
     def lapsed(self, expired: list[Binding], now: Instant) -> Iterator[object]:
         """These bindings expired."""
         yield from self.handoffs.handle(BindingsGone(expired, answered=False), now)

@@ -255,13 +255,11 @@ class InventoryModule(BaseInventoryPlugin, Cacheable):
         if accepted is not None:
             called = successors(accepted, link.hosts)
             entries = [_as_written_here(entry) for entry in virtual_has_of(accepted, inputs, called)]
-        with_interface: dict[str, list[dict[str, Any]]] = {}
-        for host in link.hosts:
-            interface = inputs.interfaces[host]
-            if interface not in with_interface:
-                with_interface[interface] = [{**entry, "interface": interface} for entry in entries]
-            # Not the inventory's own set_variable: it would walk through the same list again for every host.
-            self.inventory.hosts[host].set_variable("vrrp_ha_virtual_has", with_interface[interface])
+            if accepted != link:
+                called = {name: name for name in link.hosts}
+                planned = [_as_written_here(entry) for entry in virtual_has_of(link, inputs, called)]
+                self._set_for_hosts("vrrp_ha_virtual_has_planned", planned, link, inputs)
+        self._set_for_hosts("vrrp_ha_virtual_has", entries, link, inputs)
         for entry in entries:
             members = f"{GROUP}_vrid_{entry['vrid']}"
             owners = f"{GROUP}_owner_{entry['vrid']}"
@@ -271,6 +269,15 @@ class InventoryModule(BaseInventoryPlugin, Cacheable):
                 if priority == 255:
                     self.inventory.add_group(owners)
                     self.inventory.add_child(owners, host)
+
+    def _set_for_hosts(self, name: str, entries: list[dict[str, Any]], link: LinkPlan, inputs: Inputs) -> None:
+        with_interface: dict[str, list[dict[str, Any]]] = {}
+        for host in link.hosts:
+            interface = inputs.interfaces[host]
+            if interface not in with_interface:
+                with_interface[interface] = [{**entry, "interface": interface} for entry in entries]
+            # Not the inventory's own set_variable: it would walk through the same list again for every host.
+            self.inventory.hosts[host].set_variable(name, with_interface[interface])
 
 
 class _Outcome:

@@ -70,24 +70,26 @@ def test_a_move_of_a_service_in_use_is_refused_before_anything_is_changed(plan: 
     assert "nothing was changed on any host" in refused.output
 
 
-def test_the_procedure_moves_an_owner_and_loses_nothing(plan: Plan, mobile_node: MobileNode) -> None:
+def test_owners_are_moved_as_predicted_once_and_without_loss(plan: Plan, mobile_node: MobileNode) -> None:
     plan.pin("ha2")
 
+    predicted = plan.play("move_owner", "--check", "--diff").must_succeed()
+    done: list[playbooks.Play] = []
+
     def move() -> list[str]:
-        for vrid, host in ((51, "ha2"), (52, "ha1")):
-            plan.play("failover", "-e", f"vrid={vrid}", "-e", f"to={host}").must_succeed()
-        plan.play("plan").must_succeed()
-        plan.play("deploy").must_succeed()
-        for vrid in (51, 52):
-            plan.play("failover", "-e", f"vrid={vrid}", "-e", "to=plan").must_succeed()
+        done.append(plan.play("move_owner").must_succeed())
         return []
 
-    event = story.under_traffic("move", [mobile_node], 51, 0, 60, move)
+    event = story.under_traffic("move", [mobile_node], 51, 0, 40, move)
     assert event.kept
     assert all(flow.lost <= 1 for flow in event.measured)
-    plan.play("verify").must_succeed()
+    assert [counts["changed"] for counts in predicted.recap.values()] == [
+        counts["changed"] for counts in done[0].recap.values()
+    ]
+    assert plan.play("move_owner").must_succeed().changed == 0
     for host, state in (("ha1", "backup"), ("ha2", "master")):
         agent = agents.Agent(host)
         (entry,) = [entry for entry in agent.call("status")["virtual_has"] if entry["vrid"] == 51]
         agent.close()
         assert (entry["state"], entry["priority"] == 255) == (state, host == "ha2")
+        assert not entry["drained"]

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from scapy.layers.inet6 import ICMPv6ND_NS, IPv6, in6_chksum
 
@@ -225,6 +227,7 @@ def test_objections_over_another_link_do_not_count():
     ("home", "flags"),
     [
         (packed("2001:db8:1::52"), "AH"),  # another virtual HA of this node
+        (packed("2001:db8:1::77"), "AH"),
         (VIRTUAL_HA.prefix[:8] + VIRTUAL_HA.link_local[8:], "AHL"),
         (VIRTUAL_HA.prefix[:8] + UP.link_local[8:], "AHL"),
     ],
@@ -234,6 +237,8 @@ def test_what_this_node_itself_has_on_the_link_is_refused_without_asking(home, f
     story = Story(virtual_ha(priority=200, duplicate_address_detection=True), other)
     story.happens(UP, 0)
     story.runs_until(0.95)
+    again = story.happens(replace(UP, addresses=frozenset((packed("2001:db8:1::77"), UP.link_local))), 0.96)
+    assert again == []  # it is the same link
     effects = story.receives(update(home=home, seconds=1.0, flags=flags), 1.0)
     assert answers(effects) == [134]
     assert not probes(effects)

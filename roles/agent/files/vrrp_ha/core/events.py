@@ -8,7 +8,7 @@ another core said.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..wire.vrrp import Advertisement
 from .settings import NodeSettings
@@ -17,12 +17,16 @@ from .types import Address
 
 @dataclass(frozen=True, slots=True)
 class LinkUp:
-    """A configured interface is up and has its link-local address; also sent again when one of these changes."""
+    """A configured interface is up and has its link-local address; also sent again when one of these changes.
+
+    addresses: all that the host itself has there. With others it is still the same link.
+    """
 
     interface: str
     link_local: Address
     mac: bytes
     mtu: int
+    addresses: frozenset[Address] = field(default=frozenset(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,7 +127,9 @@ class Reception:
     ) -> Iterator[object]:
         """RFC 6275 section 10.4.1: the home agent answers for the addresses of mobile nodes that are away."""
         link = self._roster.links.get(event.interface)
-        if link and message.target == link.link_local:  # whatever is bound: this is the kernel's to answer
+        if link and (
+            message.target == link.link_local or message.target in link.addresses
+        ):  # whatever is bound: this is the kernel's to answer
             return
         at_anycast = self.discovery.at_anycast(message.target)
         if at_anycast and at_anycast.settings.interface == event.interface:

@@ -17,7 +17,7 @@ from .binding_cache import BindingCache
 from .binding_request import MobilityReceived, is_unicast_routable
 from .commons import Commons
 from .effects import InstallBindings, RemoveBindings, Report
-from .events import LOOPBACK, PacketReceived, TimerFired
+from .events import LOOPBACK, LinkUp, PacketReceived, TimerFired
 from .handoff import Handoffs
 from .handoff_events import BindingsGone, ExtensionRefused, HandoffEvent
 from .recovery import BindingsLapsed, MobileNodeRegistered, Recovery, RecoveryWanted, TriggerSeen
@@ -36,7 +36,7 @@ class Signalling:
         self._settings, self._node = settings, node
         self._cache = cache
         self._commons = commons
-        self._link_local = settings.link_local  # until the link is there
+        self._own_addresses: set[Address] = set()  # none until the link is there
         self._registration = Registration(settings, commons, cache)
         self._note_own_addresses()
         self.recovery = Recovery(settings, node, cache, commons)
@@ -49,9 +49,9 @@ class Signalling:
         """Registrations that wait for Duplicate Address Detection."""
         return len(self._registration.detection)
 
-    def attach(self, link_local: Address) -> None:
-        """The home link is there, and this is the node's own address on it."""
-        self._link_local = link_local
+    def attach(self, link: LinkUp) -> None:
+        """The home link is there, or the node has other addresses on it."""
+        self._own_addresses = {link.link_local, *link.addresses}
         self._note_own_addresses()
 
     def reconfigure(self, settings: VirtualHaSettings, node: NodeSettings) -> None:
@@ -169,7 +169,7 @@ class Signalling:
         """What this node has on the home link by itself: it does not hear its own answers."""
         here = [v for v in self._node.virtual_has if v.interface == self._settings.interface]
         virtual = {address for v in (self._settings, *here) for address in (v.link_local, *v.addresses)}
-        self._registration.own_addresses = frozenset((self._link_local, *virtual))
+        self._registration.own_addresses = frozenset(virtual | self._own_addresses)
 
 
 def _asks_for_removal(packet: ipv6.Packet) -> bool:

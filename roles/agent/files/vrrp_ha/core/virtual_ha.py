@@ -156,6 +156,7 @@ class VirtualHa:
 
     def link_up(self, link: LinkUp, now: Instant) -> Iterator[object]:
         """Startup (RFC 9568 section 6.4.1, draft section 4.2.1), again whenever the link's address changed."""
+        self.signalling.attach(link)
         if self._election:
             if link == self.link:
                 return
@@ -297,7 +298,6 @@ class VirtualHa:
         settings, link = self.settings, self.link
         self._election = Election(settings, link.link_local)
         self._frames.attach(link.link_local)
-        self.signalling.attach(link.link_local)
         if self._sync:
             self._sync.attach(link.link_local, link.mtu)
         elif settings.mipv6_ha_mode:

@@ -286,7 +286,9 @@ class Host:
                 return [LinkDown(name)]
             self._poller.add(self._sockets[name].advertisements.fileno(), lambda _: None)  # heard in every turn
             self._poller.add(self._sockets[name].others.fileno(), lambda _: self._others_waiting())
-        self.links[name] = event
+        known, self.links[name] = self.links.get(name), event
+        if known == event and not replaced:
+            return [event]  # other addresses, the same link
         fields = {"interface": name, "link_local": event.link_local, "mtu": event.mtu}
         self._journal.report("info", "link_up", None, fields)
         return [LinkDown(name), event] if replaced else [event]

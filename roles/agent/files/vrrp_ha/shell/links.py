@@ -121,6 +121,7 @@ class _Seen:
 
     link: Link
     link_locals: set[bytes] = field(default_factory=set)
+    addresses: set[bytes] = field(default_factory=set)  # also those that cannot be used yet
     chosen: bytes | None = None
 
     def choose(self) -> bytes | None:
@@ -191,7 +192,10 @@ class LinkMonitor:
 
     def _note_address(self, kind: int, index: int, address: bytes, flags: int) -> None:
         seen = self._seen.get(index)
-        if seen is None or address[:2] != b"\xfe\x80":
+        if seen is None:
+            return
+        (seen.addresses.add if kind == RTM_NEWADDR else seen.addresses.discard)(address)
+        if address[:2] != b"\xfe\x80":
             return
         if kind == RTM_NEWADDR and not flags & (_IFA_F_TENTATIVE | _IFA_F_DADFAILED):
             seen.link_locals.add(address)
@@ -202,7 +206,8 @@ class LinkMonitor:
         by_name = {seen.link.name: seen for seen in self._seen.values()}
         for name in sorted(self._names):
             event = _state(name, by_name.get(name))
-            if self._told.get(name) != event:
+            told = self._told.get(name)
+            if told != event or _addresses(told) != _addresses(event):
                 self._told[name] = event
                 yield event
 
@@ -215,4 +220,8 @@ def _state(name: str, seen: _Seen | None) -> LinkUp | LinkDown:
     address = seen.choose()
     if address is None:
         return LinkDown(name)
-    return LinkUp(name, address, seen.link.mac, seen.link.mtu)
+    return LinkUp(name, address, seen.link.mac, seen.link.mtu, frozenset(seen.addresses))
+
+
+def _addresses(event: LinkUp | LinkDown | None) -> frozenset[bytes]:
+    return getattr(event, "addresses", frozenset())

@@ -74,6 +74,12 @@ def test_link_local_address_of_a_neighbour_counts_with_the_l_flag(link, master, 
     assert mobile_node.register(patience=PATIENCE, flags=0xC000) == 0
 
 
+def test_no_mobile_node_gets_an_address_of_the_home_agents_own_host(link, master, mobile_node):
+    assert mobile_node.register(patience=PATIENCE, home=ADDRESSES["a"]) == 134
+    link.run("a", "ip", "addr", "add", f"{HOME}/64", "dev", "eth1", "nodad")
+    until(lambda: mobile_node.register(patience=PATIENCE) == 134, what="it notices a new one")
+
+
 def test_neighbour_does_not_get_an_address_that_is_bound(link, master, mobile_node):
     link.run("d", "sysctl", "-qw", "net.ipv6.conf.eth1.accept_dad=1")
     assert mobile_node.register(patience=PATIENCE, flags=0xE000) == 0

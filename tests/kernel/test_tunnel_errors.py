@@ -180,12 +180,14 @@ def test_a_traceroute_sees_the_home_agent_and_then_the_mobile_node(link, agent):
     assert error_about(link, enough, 1, HOME)[41] == 4  # nobody listens at that port
 
 
-def test_a_care_of_address_without_a_way_makes_the_home_address_unreachable(link, agent):
-    link.router.ip("route", "add", "unreachable", f"{CARE_OF}/128")
+@pytest.mark.parametrize("where", ["router", "ha1"])
+def test_a_care_of_address_without_a_way_makes_the_home_address_unreachable(link, agent, where):
+    host = getattr(link, where)
+    host.ip("route", "add", "unreachable", f"{CARE_OF}/128")
     try:
         packet = error_about(link, udp(CN, HOME, b"anybody there?"), 1)
     finally:
-        link.router.ip("route", "del", "unreachable", f"{CARE_OF}/128")
+        host.ip("route", "del", "unreachable", f"{CARE_OF}/128")
     assert packet[41] == 3
 
 

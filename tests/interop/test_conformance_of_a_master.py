@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from ipaddress import IPv6Network
+from ipaddress import IPv6Address
 from itertools import pairwise
 
 import pytest
 
 from tests.interop import frames
-from tests.interop.agents import ADDRESSES, LINK_LOCAL, PREFIX, VHA, VRID, advert_of
+from tests.interop.agents import ADDRESSES, LINK_LOCAL, VHA, VRID, advert_of
 from tests.interop.conftest import Pair
 from tests.interop.segment import SETTLE
 
@@ -169,10 +169,12 @@ def test_master_answers_a_router_solicitation_for_the_virtual_router_and_its_bac
     assert (answer.source, answer.destination, answer.hop_limit) == (LINK_LOCAL, frames.ALL_NODES, 255)
     assert answer.checksum_is_right
     assert answer.router_lifetime == 0  # a home agent is no default router by itself
-    prefix = b"\x40\x80" + (2_592_000).to_bytes(4, "big") + (604_800).to_bytes(4, "big") + bytes(4)
+    prefix = b"\x40\xa0" + (2_592_000).to_bytes(4, "big") + (604_800).to_bytes(4, "big") + bytes(4)
     assert answer.router_options == {
         1: bytes.fromhex(frames.virtual_mac(VRID).replace(":", "")),
-        3: prefix + IPv6Network(PREFIX).network_address.packed,
+        3: prefix + IPv6Address(VHA).packed,  # the whole address of the home agent (RFC 6275 section 7.2)
+        7: bytes(2) + (600_000).to_bytes(4, "big"),
+        8: bytes(2) + (64).to_bytes(2, "big") + (1800).to_bytes(2, "big"),
     }
     time.sleep(0.6)
     assert {f.host for f in pair.segment.frames(lambda f: f.icmp == frames.RA, since=sent)} == {"a"}

@@ -32,6 +32,7 @@ from tests.kernel.agents import ADDRESSES, CARE_OF, HOME, VHA, Observer, packed,
 OTHER_VHA = "2001:db8:1::52"
 ANYCAST = "2001:db8:1:0:fdff:ffff:ffff:fffe"
 MOBILE, ROUTER_OF_MOBILE = "2001:db8:3::77", "2001:db8:3::1"
+FOREIGN_HA = "2001:db8:1::f"
 QUICK = {"maximum_interval": 4, "minimum_interval": 3}
 
 
@@ -150,6 +151,33 @@ def test_home_agents_are_found_from_afar_and_after_a_failure_by_whoever_is_left(
     shown = b.ctl("home-agents").stdout
     assert VHA in shown
     assert OTHER_VHA in shown
+
+
+def test_a_foreign_home_agent_of_the_link_is_listed_as_it_says(fleet, away, link):
+    """Preferred to ours, and in contradiction to them, which is told once."""
+    a, b = fleet
+    foreign = (
+        Ether(src="02:00:00:00:00:0c", dst="33:33:00:00:00:01")
+        / IPv6(src="fe80::f", dst="ff02::1", hlim=255)
+        / ICMPv6ND_RA(H=1, chlim=32, routerlifetime=0)
+        / ICMPv6NDOptPrefixInfo(
+            prefix=FOREIGN_HA, prefixlen=64, R=1, validlifetime=2_592_000, preferredlifetime=604_800
+        )
+        / ICMPv6NDOptHAInfo(pref=100, lifetime=3)
+    )
+    with link.on("c"), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as out:
+        out.bind(("eth1", 0))
+        for _ in range(2):
+            out.send(bytes(foreign))
+    until(lambda: FOREIGN_HA in listed(a) & listed(b), 1.0)
+    assert away.asks(VHA)[ICMPv6HAADReply].addresses[0] == FOREIGN_HA
+    until(lambda: FOREIGN_HA not in listed(a) | listed(b), 4.0)
+    assert FOREIGN_HA not in away.asks(VHA)[ICMPv6HAADReply].addresses
+    events = [e for e in a.call("events")["events"] if e["kind"] == "router_advertisement_inconsistent"]
+    assert [(e["vrid"], e["router"], e["what"], e["ours"], e["theirs"]) for e in events] == [
+        (51, "fe80::f", "current_hop_limit", 64, 32),
+        (52, "fe80::f", "current_hop_limit", 64, 32),
+    ]
 
 
 def test_the_kernel_answers_nothing_that_is_for_the_anycast_address(fleet, away, link):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from vrrp_ha.core.authentication import ntp_timestamp
 from vrrp_ha.core.settings import VirtualHaSettings
 from vrrp_ha.core.types import FLAG_ACKNOWLEDGE, FLAG_HOME_REGISTRATION, MILLISECOND, SECOND, Address
-from vrrp_ha.wire import ipv6, mobility
+from vrrp_ha.wire import icmpv6, ipv6, mobility
 from vrrp_ha.wire.mobility import BindingStatus
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class MobileNode:
         self.acknowledged: Acknowledged | None = None
         self.deregistered_at: int | None = None
         self.refused: list[int] = []
+        self.heard: list[icmpv6.Message] = []
         self.switched = 0
         self._spi, self._key = SPI, KEY
         self._sequence = world.rng.randint(0, 0xFFFF)
@@ -83,13 +84,25 @@ class MobileNode:
     def come_home(self) -> None:
         self._begin(registers=False)
 
+    def ask(self, destination: Address, question: icmpv6.Message) -> None:
+        """For home agents, or by way of its home address for the home prefix."""
+        home = self.home if isinstance(question, icmpv6.PrefixSolicitation) else None
+        payload = icmpv6.encode(question)
+        packet = ipv6.Packet(self.care_of, destination, HOP_LIMIT, ipv6.ICMPV6, payload, home_address=home)
+        octets = ipv6.encode(ipv6.with_checksum(packet, icmpv6.CHECKSUM_OFFSET))
+        self.world.to_virtual_ha(self.virtual_ha.vrid, octets)
+
     def be_silent(self) -> None:
         """Send no more; what was acknowledged lives on."""
         self._attempt += 1
         self._pending = None
 
     def receive(self, packet: ipv6.Packet) -> None:
-        """A Binding Acknowledgement or a Home Agent Switch."""
+        """A Binding Acknowledgement or a Home Agent Switch; or what it asked or is told of home agents and prefixes."""
+        if packet.next_header == ipv6.ICMPV6:
+            icmpv6.check_packet(packet)
+            self.heard.append(icmpv6.decode(packet.payload))
+            return
         answer = mobility.decode(packet.payload)
         if isinstance(answer, mobility.HomeAgentSwitch):
             self._sent_elsewhere(packet, answer)

@@ -192,8 +192,8 @@ class World:
         if self._lost() or not self.segment.reaches_router(host):
             return
         packet = ipv6.decode(octets)
-        home = packet.logical_destination
-        node = next(node for node in self.mobile_nodes if node.home == home)
+        meant = packet.logical_destination
+        node = next(node for node in self.mobile_nodes if meant in (node.home, node.care_of))
         self.after(self.rng.randint(*ACCESS_LATENCY_US), lambda: node.receive(packet))
 
     def _lost(self) -> bool:

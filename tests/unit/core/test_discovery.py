@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.core.nodes import PEER, at, master, of, settings, virtual_ha
+from tests.unit.core.nodes import HERE, PEER, UP, Story, at, master, of, settings, virtual_ha
 from tests.unit.core.registering import VHA
 from vrrp_ha.core.discovery import MOST_LISTED
 from vrrp_ha.core.discovery_settings import DiscoverySettings
 from vrrp_ha.core.effects import Report, SendFrame, SendPacket
-from vrrp_ha.core.events import Reconfigured
+from vrrp_ha.core.events import Reconfigured, TimerFired
 from vrrp_ha.core.router_advertiser import advertisement
 from vrrp_ha.core.settings import HomeLink
 from vrrp_ha.core.token_bucket import Pace
@@ -207,6 +207,29 @@ def test_a_neighbour_that_looks_for_the_anycast_address_finds_the_virtual_mac(ho
     assert frame.virtual_mac
     assert not message.override
     assert story.state()["counters"]["anycast_solicitations"] == 1
+
+
+def test_who_comes_asks_three_times_what_routers_there_are():
+    """Else the list of a member that was restarted would stay empty until the next advertisements, minutes later."""
+    story = Story(virtual_ha(), other())
+    story.happens(UP, 0)
+    asked = []
+    while (due := story.node.deadline()) is not None and due <= at(30):
+        for frame in of(story.node.handle(TimerFired(), due), SendFrame):
+            packet = ipv6.decode(frame.packet)
+            if packet.next_header == 58 and packet.payload[0] == 133:
+                icmpv6.check_packet(packet)
+                asked.append(due / SECOND)
+                assert (packet.source, packet.destination, frame.virtual_mac) == (HERE, packed("ff02::2"), False)
+                assert icmpv6.decode(packet.payload) == icmpv6.RouterSolicitation()
+    assert asked == [0.5, 4.5, 8.5]
+
+
+def test_a_plain_vrrp_router_asks_nobody():
+    story = Story(virtual_ha(mipv6_ha_mode=False))
+    story.happens(UP, 0)
+    frames = of(story.runs_until(30), SendFrame)
+    assert not [f for f in frames if f.packet[6] == 58 and f.packet[40] == 133]
 
 
 # --- other routers ---------------------------------------------------------------------------------------------

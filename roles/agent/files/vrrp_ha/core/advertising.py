@@ -32,15 +32,20 @@ class Advertising:
         self._anycast = AnycastNeighbour(settings, rng)
         self._prefixes = PrefixAdvertiser(settings, cache, rng)
         self._has_service = settings.mipv6_ha_mode
+        self._speaks: bool | None = None
 
     def handle(self, event: Event, now: Instant) -> list[object]:
         """What to send now."""
+        if isinstance(event, SpeakerChanged):
+            if event.speaks is self._speaks:  # as it is almost always, after everything that happens
+                return []
+            self._speaks = event.speaks
         return list(self._dispatch(event, now))
 
     def deadline(self) -> Instant | None:
         """When the first of the four wants a TimerFired."""
-        four = (self._router, self.service, self._anycast, self._prefixes)
-        return min((due for core in four if (due := core.deadline()) is not None), default=None)
+        times = (self._router.deadline(), self.service.deadline(), self._anycast.deadline(), self._prefixes.deadline())
+        return min([due for due in times if due is not None], default=None)
 
     def reconfigure(self, settings: VirtualHaSettings, now: Instant) -> None:
         """Other settings of the same virtual router."""

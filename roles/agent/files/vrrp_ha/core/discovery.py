@@ -15,18 +15,23 @@ from ..wire import icmpv6, ipv6
 from ..wire.errors import WireError
 from .advertisement_check import AdvertisementCheck
 from .binding_request import is_unicast_routable
-from .effects import SendPacket
+from .effects import SendFrame, SendPacket
 from .home_agents import ANYCAST_LAST_OCTET, HomeAgent, HomeAgentsList, anycast_address, is_on, recommended
 from .roster import Roster
 from .router_advertiser import Randomness
 from .settings import VirtualHaSettings
 from .token_bucket import TokenBucket, TokenBuckets
-from .types import SECOND, Address, Instant, text
+from .types import ALL_ROUTERS, SECOND, Address, Instant, text
 from .virtual_ha import VirtualHa
 
 HOP_LIMIT = 64
 MINIMUM_MTU = 1280
 MOST_LISTED = (MINIMUM_MTU - ipv6.HEADER_LENGTH - 8) // 16  # home agents in a reply that is never fragmented
+# RFC 4861 section 10.
+MAX_SOLICITATION_DELAY_US = 1 * SECOND
+MAX_SOLICITATIONS = 3
+SOLICITATION_INTERVAL_US = 4 * SECOND
+_ALL_ROUTERS_MAC = bytes.fromhex("333300000002")
 _MOST_SOURCES = 1000
 _LINK_LOCAL = b"\xfe\x80"
 
@@ -52,6 +57,35 @@ class Discovery:
         self._lists: dict[str, HomeAgentsList] = {}
         self._limits: dict[int, _Limits] = {}
         self._check = AdvertisementCheck()
+        self._soliciting: dict[str, tuple[Instant, int]] = {}  # when next, and how often still
+
+    # --- asking who is there -------------------------------------------------------------------------------
+
+    def link_up(self, interface: str, now: Instant) -> None:
+        """Advertisements may be minutes apart; who has just come asks for them, as a host would."""
+        delay = self._rng.randint(0, MAX_SOLICITATION_DELAY_US)
+        self._soliciting[interface] = Instant(now + delay), MAX_SOLICITATIONS
+
+    def deadline(self) -> Instant | None:
+        """When the next solicitation is due."""
+        return min((due for due, _ in self._soliciting.values()), default=None)
+
+    def timer(self, now: Instant) -> Iterator[object]:
+        """RFC 4861 section 6.3.7. Without a link-layer address: nobody is to take this member for a host."""
+        for interface, (due, left) in list(self._soliciting.items()):
+            if due > now:
+                continue
+            del self._soliciting[interface]
+            link = self._roster.links.get(interface)
+            asking = next((v for v in self._roster.on(interface) if v.settings.mipv6_ha_mode), None)
+            if link is None or asking is None:
+                continue
+            if left > 1:
+                self._soliciting[interface] = Instant(now + SOLICITATION_INTERVAL_US), left - 1
+            payload = icmpv6.encode(icmpv6.RouterSolicitation())
+            packet = ipv6.Packet(link.link_local, ALL_ROUTERS, icmpv6.ND_HOP_LIMIT, icmpv6.NEXT_HEADER, payload)
+            octets = ipv6.encode(ipv6.with_checksum(packet, icmpv6.CHECKSUM_OFFSET))
+            yield SendFrame(asking.settings.vrid, _ALL_ROUTERS_MAC, octets, virtual_mac=False)
 
     def reconfigure(self, interfaces: set[str]) -> None:
         """The home links are these from now on."""

@@ -50,11 +50,12 @@ class HomeAgentService:
         self._cache = cache
         self._asking: dict[Address, tuple[Instant, Instant]] = {}  # since when, and when last
         self._said: HomeAgentInformation | None = self.information()
+        self._preference = self.preference
 
     @property
     def backups_agree(self) -> bool:
         """No Backup has been without a complete cache for some time."""
-        return not any(last - since >= PATIENCE_US for since, last in self._asking.values())
+        return not self._asking or not any(last - since >= PATIENCE_US for since, last in self._asking.values())
 
     @property
     def preference(self) -> int:
@@ -77,6 +78,8 @@ class HomeAgentService:
 
     def handle(self, event: BackupAsked | CacheChanged | TimerFired, now: Instant) -> list[ServiceChanged]:
         """Whether there is something new to say."""
+        if isinstance(event, CacheChanged) and self.preference == self._preference:
+            return []  # quickly: this is every Binding Update
         if isinstance(event, BackupAsked):
             since, last = self._asking.pop(event.source, (now, now))
             self._asking[event.source] = (now if now - last >= ASKS_NO_MORE_US else since, now)
@@ -85,6 +88,7 @@ class HomeAgentService:
         elif isinstance(event, TimerFired):
             for source in [source for source, (_, last) in self._asking.items() if now - last >= ASKS_NO_MORE_US]:
                 del self._asking[source]
+        self._preference = self.preference
         said = self.information()
         if said == self._said:
             return []
@@ -100,4 +104,5 @@ class HomeAgentService:
     def reconfigure(self, settings: VirtualHaSettings) -> None:
         """Other settings of the same virtual HA; that they are told is seen to elsewhere."""
         self._settings = settings
+        self._preference = self.preference
         self._said = self.information()

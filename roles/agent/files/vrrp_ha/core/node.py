@@ -80,8 +80,9 @@ class Node:
         return list(map(self._ipsec.outbound, self._noting(self._dispatch(event, now), now)))
 
     def deadline(self) -> Instant | None:
-        """When the earliest timer of any virtual HA is due."""
-        return self._roster.deadline()
+        """When the earliest timer of any virtual HA is due, or that of what is common to them."""
+        due, asking = self._roster.deadline(), self._reception.discovery.deadline()
+        return due if asking is None or (due is not None and due <= asking) else asking
 
     # --- what the shell may look at ------------------------------------------------------------------------
 
@@ -178,6 +179,7 @@ class Node:
                 self._roster.links[interface] = event
                 for virtual_ha in self._roster.on(interface):
                     yield from self._attend(virtual_ha, virtual_ha.link_up(event, now))
+                self._reception.discovery.link_up(interface, now)
             case LinkDown(interface=interface):
                 self._roster.links.pop(interface, None)
                 for virtual_ha in self._roster.on(interface):
@@ -216,6 +218,7 @@ class Node:
                 raise AssertionError(f"the node knows no event {event!r}")
 
     def _timer(self, now: Instant) -> Iterator[object]:
+        yield from self._reception.discovery.timer(now)
         while virtual_ha := self._roster.next_due(now):
             yield from self._roster.spread(self._attend(virtual_ha, virtual_ha.timer(now)), now)
 

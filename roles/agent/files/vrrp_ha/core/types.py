@@ -23,6 +23,7 @@ CENTISECOND = 10_000
 
 ALL_VRRP_ROUTERS = IPv6Address("ff02::12").packed
 ALL_NODES = IPv6Address("ff02::1").packed
+ALL_ROUTERS = IPv6Address("ff02::2").packed
 UNSPECIFIED = bytes(16)
 
 # Flags of a Binding Update, in the bit positions of RFC 6275 section 6.1.7.

@@ -14,7 +14,10 @@ GROUP = packed("ff02::12")
 HOST, MULTICAST, OTHERHOST = 0, 2, 3
 
 
-def accepts(program, packet, kind=HOST, interface=7, vlan=0):
+OTHER_MAC, VIRTUAL_MAC = bytes.fromhex("020000000001"), bytes.fromhex("00005e000233")
+
+
+def accepts(program, packet, kind=HOST, interface=7, vlan=0, mac=OTHER_MAC):
     """Whether a program lets the packet through."""
     known = {0: 0x86DD, 4: kind, 8: interface, 48: vlan}
     code = [struct.unpack_from("=HBBI", program, i) for i in range(0, len(program), 8)]
@@ -24,6 +27,9 @@ def accepts(program, packet, kind=HOST, interface=7, vlan=0):
         at += 1
         if operation == 0x20 and operand >= 0xFFFFF000:
             accumulator = known[operand - 0xFFFFF000]
+        elif operation in (0x20, 0x30) and operand >= 0xFFE00000:
+            size = 4 if operation == 0x20 else 1
+            accumulator = int.from_bytes((bytes(6) + mac)[operand - 0xFFE00000 :][:size])
         elif operation in (0x20, 0x30):
             size = 4 if operation == 0x20 else 1
             if operand + size > len(packet):
@@ -56,7 +62,7 @@ def icmpv6_error(kind, quoted_next_header, destination=VHA):
 
 ADVERTISEMENT, UPDATE = b"\x31\x33", b"\x33\x33"
 SOLICITATION, ROUTER_SOLICITATION, ROUTER_ADVERTISEMENT = b"\x87\0", b"\x85\0", b"\x86\0"
-ADVERTISEMENT_OF_A_NEIGHBOUR = b"\x88\0"
+ADVERTISEMENT_OF_A_NEIGHBOUR = b"\x88\0" + bytes(22)
 ALL_ROUTERS = packed("ff02::2")
 
 
@@ -81,6 +87,18 @@ ALL_ROUTERS = packed("ff02::2")
 def test_a_home_link_s_packets_go_to_one_socket_or_none(what, advertisements, home_link):
     assert accepts(filters.advertisements(), what, MULTICAST) is advertisements
     assert accepts(filters.home_link(), what, MULTICAST) is home_link
+
+
+def test_what_home_agents_advertise_for_absent_mobile_nodes_is_not_heard():
+    program = filters.home_link()
+    for_absent = packet(58, packed("ff02::1"), b"\x88\0\0\0\x20" + bytes(19))
+    of_a_router = packet(58, packed("ff02::1"), b"\x88\0\0\0\xa0" + bytes(19))
+    solicitation = packet(58, packed("ff02::1:ff00:51"), SOLICITATION)
+    assert not accepts(program, for_absent, mac=VIRTUAL_MAC)
+    assert accepts(program, for_absent, mac=OTHER_MAC)
+    assert accepts(program, for_absent, mac=bytes.fromhex("00005e000133"))  # of a virtual router for IPv4
+    assert accepts(program, of_a_router, mac=VIRTUAL_MAC)
+    assert accepts(program, solicitation, mac=VIRTUAL_MAC)
 
 
 def test_frames_for_others_and_of_vlans_are_not_heard():

@@ -146,16 +146,17 @@ def claim(
     time. What comes from the MAC of a virtual router is such a home agent's word, and no claim; but for an
     advertisement as a router, which is for an address of its own.
     """
-    mac = source_mac
+    mac, is_home_agents = source_mac, source_mac[:5] == _VIRTUAL_MACS
     if isinstance(message, NeighbourAdvertisement):
         if message.solicited:
             return None  # RFC 4861 section 7.1.2: to a multicast address, which is all that is heard here
         mac = _target_mac(message) or source_mac
+        is_home_agents = is_home_agents or mac[:5] == _VIRTUAL_MACS
         if message.router:
             return AddressClaimed(message.target, mac)
     elif source != UNSPECIFIED:
         return None  # it looks for somebody
-    return None if mac[:5] == _VIRTUAL_MACS else AddressClaimed(message.target, mac)
+    return None if is_home_agents else AddressClaimed(message.target, mac)
 
 
 def _target_mac(message: NeighbourAdvertisement) -> bytes | None:

@@ -21,10 +21,12 @@ _MOST_INSTRUCTIONS = 4096
 _ETH_P_IPV6 = 0x86DD
 _PACKET_OTHERHOST = 3
 _ANCILLARY = 0xFFFFF000  # SKF_AD_OFF: what follows is not in the packet
+_SOURCE_MAC = 0xFFE00000 + 6  # SKF_LL_OFF: the frame's header, which is there though the socket does not show it
 _PROTOCOL, _PACKET_TYPE, _INTERFACE, _VLAN_PRESENT = 0, 4, 8, 48
 
 # Where things are in a packet without extension headers.
 _NEXT_HEADER, _HOP_LIMIT, _DESTINATION, _UPPER = 6, 7, 24, 40
+_FLAGS, _ROUTER = _UPPER + 4, 0x80  # of a Neighbor Advertisement
 _VRRP, _ICMPV6, _MOBILITY, _ESP, _DESTINATION_OPTIONS, _HOP_BY_HOP = 112, 58, 135, 50, 60, 0
 _ROUTER_SOLICITATION, _ROUTER_ADVERTISEMENT, _NEIGHBOR_SOLICITATION = 133, 134, 135
 _NEIGHBOR_ADVERTISEMENT = 136
@@ -109,15 +111,27 @@ def advertisements() -> bytes:
 
 
 def home_link() -> bytes:
-    """Every other VRRP message; multicast Router and Neighbor Solicitations and Advertisements."""
+    """Every other VRRP message; multicast Router and Neighbor Solicitations and Advertisements.
+
+    But for what home agents advertise for mobile nodes that register (virtual MAC, R=0): there may be thousands in a
+    second, and nobody here would do anything about them.
+    """
     program = _received_here()
     program.if_equal(_VRRP, then="vrrp")
     program.if_equal(_ICMPV6, otherwise="drop")
     program.load_byte(_UPPER)
     program.if_equal(_ROUTER_SOLICITATION, then="multicast")
-    program.if_equal(_NEIGHBOR_ADVERTISEMENT, then="multicast")
+    program.if_equal(_NEIGHBOR_ADVERTISEMENT, then="advertised")
     program.if_equal(_ROUTER_ADVERTISEMENT, then="multicast")
-    program.if_equal(_NEIGHBOR_SOLICITATION, otherwise="drop")
+    program.if_equal(_NEIGHBOR_SOLICITATION, then="multicast", otherwise="drop")
+    program.label("advertised")
+    program.load_byte(_FLAGS)
+    program.mask(_ROUTER)
+    program.if_equal(0, otherwise="multicast")
+    program.load_word(_SOURCE_MAC)
+    program.if_equal(0x00005E00, otherwise="multicast")
+    program.load_byte(_SOURCE_MAC + 4)
+    program.if_equal(0x02, then="drop")
     program.label("multicast")
     program.load_byte(_DESTINATION)
     program.if_equal(0xFF, then="accept", otherwise="drop")

@@ -1,7 +1,7 @@
 # Copyright: the mip6.vrrp_ha developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filters for virtual HAs: shown as data, table or Markdown; of a whole fleet; in the order of an upgrade."""
+"""Filters for virtual HAs: as data, table or Markdown; of a whole fleet; in the order of an upgrade; with other keys."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils import plan_report, upgrade_order
+from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils import key_rotation, plan_report, upgrade_order
 
 
 def _filter(show: Callable[..., Any]) -> Callable[..., Any]:
@@ -38,6 +38,16 @@ def _batches(hosts: Any, virtual_has: Any, masters: Any) -> Any:
         raise AnsibleFilterError(message) from error
 
 
+def _sync_key_step(virtual_has: Any, step: Any, host: Any, observed: Any, keys: Any) -> Any:
+    try:
+        return key_rotation.virtual_has_of_step(step, host, virtual_has, observed, keys)
+    except key_rotation.RotationError as error:
+        raise AnsibleFilterError(str(error)) from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        message = f"needs virtual HAs as in vrrp_ha_virtual_has, a step, a host, what there is, and names: {error!r}"
+        raise AnsibleFilterError(message) from error
+
+
 class FilterModule:
     """The filters by name."""
 
@@ -48,4 +58,5 @@ class FilterModule:
             "plan_data": _filter(plan_report.plan_data),
             "plan_table": _filter(plan_report.plan_table),
             "plan_markdown": _filter(plan_report.plan_markdown),
+            "sync_key_step": _sync_key_step,
         }

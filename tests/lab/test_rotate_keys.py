@@ -36,6 +36,11 @@ class Operator:
 
     def deploys(self, sync_key: str, accepted: list[str]) -> None:
         """One step, on all hosts; then the same once more."""
+        self.runs("deploy", sync_key, accepted, len(topology.HOME_AGENTS))
+        self.runs("deploy", sync_key, accepted, 0, "--diff")
+
+    def runs(self, playbook: str, sync_key: str, accepted: list[str], changes: int, *arguments: str) -> None:
+        """A playbook, all that it has to say about it, and so many changes on all hosts together."""
         vault = self._place / "keys.yml"
         keys = {"vrrp_ha_sync_keys": self.sync_keys, "vrrp_ha_mobile_node_keys": self.node_keys}
         vault.write_text(json.dumps(keys))
@@ -45,14 +50,13 @@ class Operator:
             virtual_ha |= {"sync_key": sync_key, "accepted_sync_keys": accepted}
         plan = self._place / "plan.json"
         plan.write_text(json.dumps({"vrrp_ha_virtual_has": virtual_has}))
-        common = ("-e", f"@{plan}", "-e", f"@{vault}", "--vault-password-file", str(self._password), "--diff")
+        variables = ("-e", f"@{plan}", "-e", f"@{vault}", "--vault-password-file", str(self._password))
+        verbose = arguments or ("-vvv", "--diff")
         with chatter():
-            first = playbooks.playbook("deploy", "-vvv", *common).must_succeed()
-        again = playbooks.playbook("deploy", *common).must_succeed()
-        assert first.changed == len(topology.HOME_AGENTS)
-        assert again.changed == 0
+            play = playbooks.playbook(playbook, *variables, *verbose).must_succeed()
+        assert play.changed == changes
         for secret in self.secrets:
-            assert secret not in first.output + again.output
+            assert secret not in play.output
 
 
 @contextmanager
@@ -143,3 +147,22 @@ def test_both_kinds_of_keys_are_changed_under_traffic_and_nobody_notices(
     story.must_agree(52, 400)
     refused = mobile_node.register(1, first=bound + 1, tries=1, timeout=0.5, **old_key)
     assert (refused["accepted"], refused["unanswered"]) == (0, 1)
+
+
+def test_a_playbook_takes_all_steps_and_predicts_them(mobile_node: MobileNode, tmp_path: Path) -> None:
+    """From whatever key the test before has left."""
+    ((sends, _),) = sync_keys()
+    operator = Operator(tmp_path)
+    operator.sync_keys = [key for key in (*operator.sync_keys, NEW_SYNC_KEY) if key["name"] == sends]
+    operator.sync_keys.append({"name": "third", "key_id": 3, "key": secrets.token_hex(32)})
+    operator.secrets.append(operator.sync_keys[-1]["key"])
+    operator.node_keys = [NEW_NODE_KEY] if sends == "next" else operator.node_keys
+    before = watched()
+    operator.runs("rotate_keys", "third", [], 9, "--check", "--diff")
+    assert sync_keys() == {(sends, ())}, "the prediction changed something"
+    operator.runs("rotate_keys", "third", [], 9)
+    assert sync_keys() == {("third", ())}
+    assert watched() == before
+    operator.runs("rotate_keys", "third", [], 0, "--diff")
+    del operator.sync_keys[0]
+    operator.runs("deploy", "third", [], 0, "--diff")

@@ -1,7 +1,7 @@
 # Copyright: the mip6.vrrp_ha developers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filters for virtual HAs: as data, table or Markdown; of a whole fleet; in the order of an upgrade; with other keys."""
+"""Filters for virtual HAs: as data, table, Markdown; of a whole fleet; in the order of an upgrade; with other keys."""
 
 from __future__ import annotations
 

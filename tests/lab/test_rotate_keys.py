@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -52,7 +52,8 @@ class Operator:
         plan.write_text(json.dumps({"vrrp_ha_virtual_has": virtual_has}))
         variables = ("-e", f"@{plan}", "-e", f"@{vault}", "--vault-password-file", str(self._password))
         verbose = arguments or ("-vvv", "--diff")
-        with chatter():
+        # verify wants to see the same bindings everywhere, so nobody may change them all the time.
+        with chatter() if playbook == "deploy" else nullcontext():
             play = playbooks.playbook(playbook, *variables, *verbose).must_succeed()
         assert play.changed == changes
         for secret in self.secrets:
@@ -68,9 +69,7 @@ def chatter() -> Iterator[None]:
         while not over.is_set():
             nodes.register(200, first=first, rate=100)
 
-    talkers = [
-        Thread(target=talk, args=(first,)) for first in (1, 1001)
-    ]  # when one of them begins anew the other talks
+    talkers = [Thread(target=talk, args=(first,)) for first in (1, 1001)]  # one talks while the other begins anew
     for talker in talkers:
         talker.start()
     try:
@@ -108,8 +107,8 @@ def test_both_kinds_of_keys_are_changed_under_traffic_and_nobody_notices(
     mobile_node: MobileNode, tmp_path: Path
 ) -> None:
     operator = Operator(tmp_path)
-    old_key = {"key": access.mobile_node_key(51).hex(), "spi": access.spi(51)}
-    new_key = {"key": NEW_NODE_KEY["key"], "spi": NEW_NODE_KEY["spi"]}
+    old_key: dict[str, Any] = {"key": access.mobile_node_key(51).hex(), "spi": access.spi(51)}
+    new_key: dict[str, Any] = {"key": NEW_NODE_KEY["key"], "spi": NEW_NODE_KEY["spi"]}
     before = watched()
     bound = 10
 
@@ -163,6 +162,5 @@ def test_a_playbook_takes_all_steps_and_predicts_them(mobile_node: MobileNode, t
     operator.runs("rotate_keys", "third", [], 9)
     assert sync_keys() == {("third", ())}
     assert watched() == before
-    operator.runs("rotate_keys", "third", [], 0, "--diff")
     del operator.sync_keys[0]
-    operator.runs("deploy", "third", [], 0, "--diff")
+    operator.runs("rotate_keys", "third", [], 0, "--diff")

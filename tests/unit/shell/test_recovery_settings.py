@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.unit.core.nodes import at
-from tests.unit.core.recovering import HOME, acting_master, bind, esp, known
+from tests.unit.core.recovering import HOME, acting_master, bind, esp, home, known
 from tests.unit.core.registering import OTHER_HOME
 from tests.unit.shell.test_config import Files
 from tests.unit.shell.test_filters import OTHER, VHA, accepts, packet
@@ -151,6 +151,18 @@ def test_recoveries_are_listed_for_programs_and_for_people():
     assert lines[1].split()[:3] == ["2001:db8:1::1001", "sent", "esp"]
     assert lines[-1] == "VRID 51: 0 pending, 1 sent, 0 done, 0 failed"
     assert story.node.bindings(51).get(HOME) is None
+
+
+def test_status_tells_people_of_recoveries_where_there_are_any():
+    story = acting_master()
+    frame = {"host": "ha1", "healthy": True, "config_current": True, "uptime_s": 1, "version": "1", "warnings": []}
+    assert not [line for line in tables.status(frame | story.node.status(at(1))) if "recoveries" in line]
+    for number in range(7):
+        bind(story, home(number))
+    for number in range(7):
+        story.receives(esp(home(number)), 1.0)
+    (line,) = [line for line in tables.status(frame | story.node.status(at(1))) if "recoveries" in line]
+    assert line == ("VRID 51: recoveries: 0 pending, 5 sent, 0 done, 0 failed, 2 triggers turned away by limits")
 
 
 def test_a_list_of_recoveries_is_no_longer_than_was_asked_for():

@@ -89,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     recover.add_argument("home_address", nargs="+", help="who")
     recoveries = command("recoveries", _recoveries, "List the recoveries of one virtual HA.")
     recoveries.add_argument("vrid", type=int, help="the virtual HA")
+    recoveries.add_argument("--limit", type=int, default=1000, help="at most so many, those under way first")
     command("home-agents", _home_agents, "List the home agents of each home link, the best ones first.")
     handoff = command("handoff", _handoff, "Ask mobile nodes to use another virtual HA of the same home link.")
     handoff.add_argument("vrid", type=int, help="the virtual HA that they are bound at")
@@ -302,7 +303,7 @@ def _recover(options: argparse.Namespace, client: Client) -> int:
 def _recoveries(options: argparse.Namespace, client: Client) -> None:
     from .shell import tables
 
-    result = client.call("recoveries", vrid=options.vrid)
+    result = client.call("recoveries", vrid=options.vrid, limit=options.limit)
     _show(result, tables.recoveries(result), options.json)
 
 

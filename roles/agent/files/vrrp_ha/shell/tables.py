@@ -33,6 +33,8 @@ def status(result: dict[str, Any]) -> Iterator[str]:
     yield ""
     heading = ["VRID", "NAME", "INTERFACE", "ADDRESS", "STATE", "SINCE", "PRIORITY", "MASTER", "BINDINGS", "SYNCED"]
     yield from table(heading, map(_status_row, result["virtual_has"]))
+    for entry in result["virtual_has"]:
+        yield from _status_of_recoveries(entry)
 
 
 def _status_row(entry: dict[str, Any]) -> list[object]:
@@ -47,6 +49,16 @@ def _status_row(entry: dict[str, Any]) -> list[object]:
         entry["vrid"], entry["name"], entry["interface"], entry["address"], state, duration(entry["since_s"]),
         priority, master, entry["bindings"], synced,
     ]  # fmt: skip
+
+
+def _status_of_recoveries(entry: dict[str, Any]) -> Iterator[str]:
+    """Nothing where there never were any."""
+    counts = entry.get("recoveries") or {}
+    limited = sum(count for name, count in entry["counters"].items() if name.startswith("recovery_limited."))
+    if any(counts.values()) or limited:
+        words = ", ".join(f"{number} {state}" for state, number in counts.items())
+        turned_away = f", {limited} triggers turned away by limits" if limited else ""
+        yield f"VRID {entry['vrid']}: recoveries: {words}{turned_away}"
 
 
 def bindings(result: dict[str, Any]) -> Iterator[str]:

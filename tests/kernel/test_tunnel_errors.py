@@ -102,15 +102,18 @@ def test_status_shows_every_counter_of_the_packet_filter(agent):
     assert {f"dataplane.{name}" for name in COUNTERS} <= agent.call("status")["counters"].keys()
 
 
-def test_tcp_finds_its_way_through_a_narrow_path(link, agent, narrow):
+def transferred(from_host, to_host, address):
+    """Whether a megabyte over TCP arrives."""
     data = bytes(range(256)) * 4000
-    with link.mn.socket(socket.AF_INET6, socket.SOCK_STREAM) as listener:
+    with to_host.socket(socket.AF_INET6, socket.SOCK_STREAM) as listener:
         listener.settimeout(5)
-        listener.bind((HOME, 8080))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, 8080))
         listener.listen()
-        with link.cn.socket(socket.AF_INET6, socket.SOCK_STREAM) as client:
+        with from_host.socket(socket.AF_INET6, socket.SOCK_STREAM) as client:
             client.settimeout(5)
-            client.connect((HOME, 8080))
+            client.bind((HOME if address == CN else CN, 0))
+            client.connect((address, 8080))
             server, _unused = listener.accept()
             thread = threading.Thread(target=lambda: (client.sendall(data), client.shutdown(socket.SHUT_WR)))
             thread.start()
@@ -120,9 +123,36 @@ def test_tcp_finds_its_way_through_a_narrow_path(link, agent, narrow):
                 while more := server.recv(1 << 20):
                     received += more
             thread.join(5)
-    assert bytes(received) == data
+    return bytes(received) == data
+
+
+def test_tcp_finds_its_way_through_a_narrow_path(link, agent, narrow):
+    assert transferred(link.cn, link.mn, HOME)
     assert relayed(agent, "packet_too_big") > 0
     assert f"mtu {NARROW - 40}" in link.cn.ip("-6", "route", "get", HOME)
+
+
+@pytest.fixture
+def narrowest(link, agent):
+    """A path on which packets of the minimum MTU do not fit into tunnel packets, and the operator knows."""
+    configured = dict(agent.config["tunnel"])
+    agent.config["tunnel"] |= {"mss_clamp": True, "path_mtu": 1280}
+    agent.write()
+    agent.call("reload")
+    for host, interface in ((link.router, "mn"), (link.mn, "eth0")):
+        host.ip("link", "set", interface, "mtu", "1280")
+    yield
+    for host, interface in ((link.router, "mn"), (link.mn, "eth0")):
+        host.ip("link", "set", interface, "mtu", "1500")
+    link.cn.ip("-6", "route", "flush", "cache")
+    agent.config["tunnel"] = configured
+    agent.write()
+    agent.call("reload")
+
+
+def test_tcp_works_in_both_directions_on_the_narrowest_path_that_is_configured(link, agent, narrowest):
+    assert transferred(link.cn, link.mn, HOME)
+    assert transferred(link.mn, link.cn, CN)
 
 
 REASSEMBLY = (

@@ -23,10 +23,10 @@ from ..wire.errors import WireError
 from ..wire.mobility import BindingStatus
 from . import address_detection
 from .address_detection import AddressClaimed, AddressDetection, Tentative
+from .admission import Admission
 from .authentication import corrected_timestamp
 from .binding_answer import acknowledge
 from .binding_cache import BindingCache
-from .binding_policy import BindingPolicy, Registrant
 from .binding_request import (
     BindingRequest,
     DiscardedError,
@@ -40,7 +40,6 @@ from .effects import InstallBindings, RemoveBindings, Report, SendFrame, SendPac
 from .events import TimerFired
 from .router_advertiser import SpeakerChanged
 from .settings import HomeLink, MobileNodeKey, VirtualHaSettings
-from .token_bucket import Pace, TokenBucket
 from .types import (
     FLAG_ACKNOWLEDGE,
     FLAG_HOME_REGISTRATION,
@@ -52,7 +51,6 @@ from .types import (
     text,
 )
 
-_TOLD = Pace(1_000_000, 10)  # refusals by policy that become events
 _LIFETIME_UNIT_US = 4 * SECOND
 # K is cleared: what it promises (section 10.3.1, IKE moves with the mobile node) is not done here.
 _KEPT_FLAGS = FLAG_ACKNOWLEDGE | FLAG_HOME_REGISTRATION | FLAG_LINK_LOCAL
@@ -74,14 +72,14 @@ class Registration:
         self.detection = AddressDetection()
         self._commons = commons
         self._cache = cache
-        self._told = TokenBucket(_TOLD, Instant(0))
+        self._admission = Admission(virtual_ha.policy, commons, cache)
         self.prohibits: Prohibits = _nobody
         self.reconfigure(virtual_ha)
 
     def reconfigure(self, virtual_ha: VirtualHaSettings) -> None:
         """Use these settings from now on."""
         self._virtual_ha = virtual_ha
-        self._policy = BindingPolicy(virtual_ha.policy)
+        self._admission.reconfigure(virtual_ha.policy)
         self.own_addresses = frozenset((virtual_ha.link_local, *virtual_ha.addresses))  # of this node, on the home link
         self._host_bits = 128 - virtual_ha.prefix_length
         self._prefix = int.from_bytes(virtual_ha.prefix, "big") >> self._host_bits
@@ -163,7 +161,7 @@ class Registration:
         return [
             acknowledge(vrid, request, key, refused.status, 0, refused.sequence, refused.timestamp),
             Report("debug", f"refused.{refused.status.name.lower()}", fields=fields),
-            *self._tell(refused, fields, now),
+            *self._admission.tell(refused, fields, now),
         ]
 
     # --- is it the mobile node? ----------------------------------------------------------------------------
@@ -282,7 +280,7 @@ class Registration:
         """The tests of section 10.3.1 in its order; raises what is wrong."""
         if not self._is_on_home_link(request.home_address):
             raise RefusedError(BindingStatus.NOT_HOME_SUBNET)
-        self._check_policy(request, key)
+        self._admission.check(request, key)
         if self._is_own(request):
             raise RefusedError(BindingStatus.DUPLICATE_ADDRESS)
         if self._would_loop(request.care_of_address):
@@ -309,30 +307,6 @@ class Registration:
             acknowledge(self._virtual_ha.vrid, request, key, _status_of(self._virtual_ha, granted), granted),
             _registered(binding, before, granted),
         ]
-
-    def _check_policy(self, request: BindingRequest, key: MobileNodeKey | None) -> None:
-        """Section 10.3.1, third test: for any other reason, and with the status that says so."""
-        commons, home_address = self._commons, request.home_address
-        if request.packet.protected:
-            identity = commons.protected_identity(home_address, request.packet.destination)
-        else:
-            identity = key.identity if key else ""
-        is_new = home_address not in self._cache
-        in_all = commons.bindings() if is_new else 0
-        registrant = Registrant(home_address, identity, request.claims, is_new, len(self._cache), in_all)
-        refusal = self._policy.refusal(registrant, commons.maximum_bindings)
-        if refusal:
-            raise RefusedError(refusal.status, reason=refusal.reason)
-
-    def _tell(self, refused: RefusedError, fields: dict[str, object], now: Instant) -> list[Report]:
-        """What the operator's policy refuses is counted by its reason; some of it the operator is told."""
-        if not refused.reason:
-            return []
-        reports = [Report("debug", f"policy.{refused.reason}")]
-        if self._told.take(now):
-            level = "warning" if refused.status is BindingStatus.INSUFFICIENT_RESOURCES else "info"
-            reports.append(Report(level, "registration_refused", fields=fields | {"reason": refused.reason}))
-        return reports
 
     def _deregister(self, request: BindingRequest, key: MobileNodeKey | None, now: Instant) -> list[Effect]:
         """RFC 6275 section 10.3.2; a care-of address that is the home address asks for it, too (RFC 3775).

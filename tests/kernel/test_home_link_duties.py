@@ -17,6 +17,7 @@ from tests.lab.mn import binding
 from tests.unit.core.registering import update
 
 VIRTUAL_MAC = "00:00:5e:00:02:33"
+HOME_AGENTS = "2001:db8:1:0:fdff:ffff:ffff:fffe"
 LINK_LOCAL_HOME = "fe80::1001"
 SOLICITED_NODE, SOLICITED_NODE_MAC = "ff02::1:ff00:1001", "33:33:ff:00:10:01"
 PATIENCE = 3.0
@@ -130,6 +131,13 @@ def test_solicitation_for_a_home_address_gets_through_a_switch_that_forwards_gro
     mobile_node.sequence += 1
     assert mobile_node.register(lifetime_s=0) == 0
     until(lambda: group not in link.run("b", "ip", "maddr", "show", "dev", "eth1"), what="b leaves")
+
+
+def test_home_agents_are_found_through_such_a_switch(link, pair, saving_switch):
+    until(lambda: link.run("br", "bridge", "mdb", "show").count("ff02::1:ffff:fffe") == 2, what="both have joined")
+    with link.on("c"), socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as asking:
+        asking.sendto(b"?", (HOME_AGENTS, 9))
+        until(lambda: VIRTUAL_MAC in link.run("c", "ip", "neigh", "show", HOME_AGENTS), 3.0)
 
 
 def answered(node):

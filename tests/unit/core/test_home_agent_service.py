@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from tests.unit.core.electing import at, virtual_ha
+from vrrp_ha.core.balance_settings import BalanceSettings
 from vrrp_ha.core.discovery_settings import DiscoverySettings
 from vrrp_ha.core.events import TimerFired
 from vrrp_ha.core.home_agent_service import BackupAsked, CacheChanged, HomeAgentService
@@ -52,6 +53,12 @@ def test_a_rising_load_is_news_only_when_the_preference_falls():
     assert loaded.handle(CacheChanged([]), at(2)) == [ServiceChanged()]
     assert loaded.handle(CacheChanged([]), at(3)) == []
     assert loaded.preference == 33
+
+
+def test_where_there_is_a_high_water_mark_it_is_what_counts_as_full():
+    marks = BalanceSettings(high_water=10, low_water=5)
+    assert service(range(10), balance=marks).preference == 1
+    assert service(range(5), balance=marks).preference == 33
 
 
 def test_a_backup_that_gets_what_it_asks_for_changes_nothing():

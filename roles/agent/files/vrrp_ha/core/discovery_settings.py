@@ -26,6 +26,6 @@ class DiscoverySettings:
     per_source: Pace = _PACE_OF_A_SOURCE  # the same, to one /64
     prefix_solicitations: bool = True  # are answered
     prefix_advertisements: bool = True  # are sent without being asked for
-    prefix_rate_millionths: int = 20_000_000  # of those
+    prefix_rate_millionths: int = 50_000_000  # of those
     minimum_prefix_interval_us: int = 600 * SECOND  # MinMobPfxAdvInterval
     maximum_prefix_interval_us: int = 86_400 * SECOND  # MaxMobPfxAdvInterval

@@ -65,7 +65,7 @@ class HomeAgentService:
             return DEFAULT_PREFERENCE
         if discovery.preference is not None:
             return discovery.preference
-        return preference(len(self._cache), discovery.full_at)
+        return preference(len(self._cache), self._settings.balance.high_water or discovery.full_at)
 
     def information(self) -> HomeAgentInformation | None:
         """The option of RFC 6275 section 7.4, which is left out where it would say what goes without saying."""

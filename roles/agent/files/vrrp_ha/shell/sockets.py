@@ -29,6 +29,8 @@ _SO_RCVBUFFORCE = 33
 _SO_SNDBUFFORCE = 32
 _TC_PRIO_CONTROL = 7
 _ALL_VRRP_ROUTERS = socket.inet_pton(socket.AF_INET6, "ff02::12")
+# The solicited-node group of every Mobile IPv6 Home-Agents anycast address (RFC 2526): these end alike.
+_HOME_AGENTS_SOLICITED = socket.inet_pton(socket.AF_INET6, "ff02::1:ffff:fffe")
 _ALL_ROUTERS = socket.inet_pton(socket.AF_INET6, "ff02::2")  # Router Solicitations; the kernel's own only if it routes
 
 RECEIVE_BUFFER = 8 << 20
@@ -146,7 +148,7 @@ class HomeLinkSockets:
     def _join(self) -> socket.socket:
         """Membership of groups by way of the IPv6 stack, which reports them by MLD to snooping switches."""
         sock = self._keep(socket.socket(socket.AF_INET6, socket.SOCK_DGRAM, 0))
-        for group in (_ALL_VRRP_ROUTERS, _ALL_ROUTERS):
+        for group in (_ALL_VRRP_ROUTERS, _ALL_ROUTERS, _HOME_AGENTS_SOLICITED):
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, group + struct.pack("@I", self.index))
         return sock
 

@@ -24,6 +24,7 @@ from . import nftables as nft
 from . import tunnel_rules
 from .links import MACVLAN_PREFIX
 from .netlink import Netlink
+from .tunnel_rules import Chains
 
 if TYPE_CHECKING:
     from ..core.settings import VirtualHaSettings
@@ -42,8 +43,6 @@ _FORWARDING_WAS_OFF = "net.ipv6.conf.all.forwarding was 0"
 _IPV6, _ESP, _ICMPV6, _MOBILITY, _DESTINATION_OPTIONS = 41, 50, 58, 135, 60
 _DHAAD_REQUEST, _PREFIX_SOLICITATION, _REDIRECT, _NEIGHBOUR_SOLICITATION = 144, 146, 137, 135
 _NEXT_HEADER_AT, _SOURCE_AT, _DESTINATION_AT = 6, 8, 24
-_HEADER = 40
-_ENCAPSULATION_LIMIT = 8  # RFC 2473 section 4.1.1: a destination options header that some tunnels put in between
 
 COUNTERS = (
     "backup_received",  # frames for the virtual MAC while another router is Master
@@ -63,24 +62,8 @@ def bound_set(vrid: int) -> str:
     return f"bound_{vrid}"
 
 
-def _chain(vrid: int) -> str:
-    return f"virtual_{vrid}"
-
-
-def _limit_chain(vrid: int) -> str:
-    return f"limit_{vrid}"
-
-
-def _tunnel_chain(vrid: int) -> str:
-    return f"tunnel_{vrid}"
-
-
-def _clamp_chain(vrid: int) -> str:
-    return f"clamp_{vrid}"
-
-
-def _chains(vrid: int) -> tuple[str, ...]:
-    return _chain(vrid), _limit_chain(vrid), _tunnel_chain(vrid), _clamp_chain(vrid)
+def _chains(vrid: int) -> Chains:
+    return Chains(f"virtual_{vrid}", f"limit_{vrid}", f"tunnel_{vrid}", f"clamp_{vrid}")
 
 
 class Guard:
@@ -211,14 +194,14 @@ class Guard:
         for chain in _chains(vha.vrid):
             yield self._table.chain(chain)
         if vha.mipv6_ha_mode:
-            yield self._table.add_verdict(_TUNNELS, vha.vha_address, _tunnel_chain(vha.vrid))
+            yield self._table.add_verdict(_TUNNELS, vha.vha_address, _chains(vha.vrid).leaving)
 
     def _flush(self, vrid: int) -> Iterator[bytes]:
         for chain in _chains(vrid):
             yield self._table.flush_chain(chain)
 
     def _rules(self, vha: VirtualHaSettings, mtu: int) -> Iterator[bytes]:
-        chain = _chain(vha.vrid)
+        chain = _chains(vha.vrid).virtual
         accept, drop = nft.verdict("accept"), nft.verdict("drop")
         everything = vha.accept_mode or vha.is_owner
 
@@ -226,8 +209,11 @@ class Guard:
             return self._table.rule(chain, *expressions)
 
         if vha.mipv6_ha_mode:
-            yield from self._tunnel_rules(vha.vrid)
-            yield from self._leaving_rules(vha.vrid, self._tunnel.maximum_segment(mtu))
+            chains, settings = _chains(vha.vrid), self._tunnel
+            for name, expressions in tunnel_rules.received(chains, bound_set(vha.vrid)):
+                yield self._table.rule(name, *expressions)
+            for name, expressions in tunnel_rules.leaving(chains, settings.hop_limit, settings.maximum_segment(mtu)):
+                yield self._table.rule(name, *expressions)
             for number in (_MOBILITY, _ESP):
                 yield rule(*nft.protocol(number), nft.count("signalling"), drop)
             yield rule(nft.has_extension_header(_DESTINATION_OPTIONS), nft.count("signalling"), drop)
@@ -242,58 +228,11 @@ class Guard:
                 yield rule(*_icmpv6(kind), accept)
             yield rule(nft.count("not_accepted"), drop)
 
-    def _tunnel_rules(self, vrid: int) -> Iterator[bytes]:
-        chain, limit = _chain(vrid), _limit_chain(vrid)
-        next_header = nft.load("network", _NEXT_HEADER_AT, 1)
-        clamped = nft.verdict("jump", _clamp_chain(vrid))
-        yield self._table.rule(chain, next_header, nft.equal(bytes((_IPV6,))), clamped)
-        yield self._table.rule(limit, clamped)
-        yield from self._inner_rules(vrid, chain, _HEADER, next_header, nft.equal(bytes((_IPV6,))))
-        limit_header = bytes((_IPV6, 0, 4, 1))  # next header, length, option type and length
-        yield self._table.rule(
-            chain,
-            next_header,
-            nft.equal(bytes((_DESTINATION_OPTIONS,))),
-            nft.load("network", _HEADER, 4),
-            nft.equal(limit_header),
-            nft.verdict("goto", limit),
-        )
-        yield from self._inner_rules(vrid, limit, _HEADER + _ENCAPSULATION_LIMIT)
-        # Also behind any other extension header, and in fragments, where the inner source is not where we look.
-        spoofed = nft.count("tunnel_spoofed"), nft.verdict("drop")
-        yield self._table.rule(chain, *nft.protocol(_IPV6), *spoofed)
-        yield self._table.rule(limit, *spoofed)
-
-    def _leaving_rules(self, vrid: int, maximum_segment: int | None) -> Iterator[bytes]:
-        chain, clamp = _tunnel_chain(vrid), _clamp_chain(vrid)
-        unwanted = nft.count("tunnel_link_local"), nft.verdict("drop")
-        yield self._table.rule(chain, *tunnel_rules.from_link_local(), *unwanted)
-        for change in tunnel_rules.leaving(self._tunnel.hop_limit):
-            yield self._table.rule(chain, *change)
-        yield self._table.rule(chain, nft.verdict("jump", clamp))
-        if maximum_segment is not None:
-            yield self._table.rule(clamp, *tunnel_rules.clamp(maximum_segment))
-
-    def _inner_rules(self, vrid: int, chain: str, inner: int, *condition: bytes) -> Iterator[bytes]:
-        destination = inner + _DESTINATION_AT
-        first = nft.load("network", destination, 1), nft.equal(b"\xff")
-        yield self._table.rule(chain, *condition, *first, nft.count("tunnel_multicast"), nft.verdict("drop"))
-        link_local = nft.load("network", destination, 2), nft.mask(b"\xff\xc0"), nft.equal(b"\xfe\x80")
-        yield self._table.rule(chain, *condition, *link_local, nft.count("tunnel_link_local"), nft.verdict("drop"))
-        yield self._table.rule(
-            chain,
-            *condition,
-            nft.load("network", _SOURCE_AT, 16),
-            nft.load("network", inner + _SOURCE_AT, 16, nft.SECOND),
-            nft.in_set(bound_set(vrid)),
-            nft.verdict("accept"),
-        )
-
     # --- messages for the moments that count ---------------------------------------------------------------
 
     def activation(self, vha: VirtualHaSettings, index: int) -> bytes:
         """Let the macvlan speak and be spoken to, under the rules of its chain."""
-        chain = _chain(vha.vrid)
+        chain = _chains(vha.vrid).virtual
         return nft.batch(
             *(self._table.add_verdict(_VIRTUAL, address, chain) for address in _addresses(vha)),
             *([self._table.add_elements(_ANYCAST, [anycast_of(vha)])] if vha.mipv6_ha_mode else []),

@@ -31,8 +31,8 @@ VICTIMS = 400
 RATE, BURST = 50, 10
 HOOK, NOTE = "/usr/local/bin/orphan", "/var/lib/vrrp-ha/orphans"
 # A thousand behind one /64, as they are here, have to be believed: the limit by source must be above what they send.
-BRISK: dict[str, Any] = {"rate": RATE, "burst": BURST, "per_source_rate": 5000, "per_source_burst": 5000, "queue": 2000,
-         "on_expiry": True, "hook": HOOK}  # fmt: skip
+BRISK: dict[str, Any] = {"rate": RATE, "burst": BURST, "per_source_rate": 5000, "per_source_burst": 5000}
+BRISK |= {"queue": 2000, "on_expiry": True, "hook": HOOK}
 GUARDED = BRISK | {"rate": 5, "burst": BURST, "queue": 1000}
 WAIT_S = 1.0
 """What a mobile node may wait beyond its turn in the queue: the way there and back, and a busy machine."""

@@ -76,7 +76,7 @@ def cancels(story: Story, seconds: float) -> list:
 
 def told(effects: list) -> list[bytes]:
     """The home addresses that a Home Agent Switch went to, in order."""
-    return [packet.routing_home_address for packet, _ in switches(effects)]
+    return [packet.routing_home_address for packet, _unused in switches(effects)]
 
 
 def counts(story: Story, vrid: int = HERE) -> dict[str, int]:

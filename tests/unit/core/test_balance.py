@@ -93,8 +93,8 @@ def test_nobody_gives_more_than_brings_it_to_its_low_water_mark(loads: list[int]
 
 @given(st.dictionaries(st.integers(1, 9), st.tuples(st.integers(0, 50), st.integers(0, 50))), st.integers(0, 300))
 def test_what_is_poured_is_all_there_is_room_for(places: dict[int, tuple[int, int]], amount: int):
-    level = {vrid: at for vrid, (at, _) in places.items()}
-    room = {vrid: free for vrid, (_, free) in places.items()}
+    level = {vrid: at for vrid, (at, _unused) in places.items()}
+    room = {vrid: free for vrid, (_unused, free) in places.items()}
     poured = fill(level, room, amount)
     assert sum(poured.values()) == min(amount, sum(room.values()))
     assert all(0 <= poured[vrid] <= room[vrid] for vrid in level)

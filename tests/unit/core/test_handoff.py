@@ -231,7 +231,7 @@ def extends(story, seconds: float, sequence: int = 2, **more) -> list:
 
 def status_of(effects: list) -> int:
     """Of the acknowledgement among what is sent; there may be a Home Agent Switch beside it."""
-    switched = [packet for packet, _ in switches(effects)]
+    switched = [packet for packet, _unused in switches(effects)]
     assert len(switched) <= 1
     found = [binding.acknowledgement(e.packet, VHA) for e in effects if hasattr(e, "packet") and not told([e])]
     (answer,) = [answer for answer in found if answer]

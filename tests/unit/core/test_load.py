@@ -76,7 +76,7 @@ def test_above_the_high_water_mark_as_many_are_told_as_bring_it_to_the_low_one()
     crowd(story, 12)
     effects = story.runs_until(4)
     assert len(told(effects)) == 4
-    assert [message.home_agents for _, message in switches(effects)] == [(OWN_VHA,)] * 4
+    assert [message.home_agents for _unused, message in switches(effects)] == [(OWN_VHA,)] * 4
     follow(story, effects, 4.5)
     story.runs_until(30)
     assert loads(story) == (8, 4)
@@ -221,7 +221,7 @@ def test_one_that_came_by_a_handoff_is_not_handed_off_again_within_the_hold_time
     bind(story, 4, 7.0, first=200, destination=OWN_VHA)
     story.runs_until(20)
     reconfigure(story, 20, THERE, mode=BalanceMode.AUTO, high_water=6, low_water=5)
-    went = {p.routing_home_address for p, _ in switches(story.runs_until(90)) if p.source == OWN_VHA}
+    went = {p.routing_home_address for p, _unused in switches(story.runs_until(90)) if p.source == OWN_VHA}
     assert went
     assert not went & came
 

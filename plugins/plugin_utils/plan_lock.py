@@ -126,7 +126,7 @@ def _own_document(text: str) -> dict[str, Any] | None:
 
 
 def _value(text: str) -> Any:
-    if text[0] == '"':
+    if text.startswith('"'):
         return text[1:-1]
     if text.isdecimal():
         return int(text)

@@ -14,8 +14,6 @@ from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.plan_inputs import re
 from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.planner.plan import make_plan
 from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.rendering import render_config
 
-from vrrp_ha.shell import config
-
 LINK = {"prefix": "2001:db8:1::/64", "addresses": "2001:db8:1::51-2001:db8:1::5f", "interface": "eth1"}
 HOST = {"vrrp_ha_link": "berlin"}
 
@@ -141,6 +139,7 @@ def test_hosts_get_nothing_that_the_agent_module_does_not_know():
 
 
 def test_the_agent_takes_what_is_planned(tmp_path):
+    config = pytest.importorskip("vrrp_ha.shell.config", reason="a test of the agent: make check runs it")
     hosts = {f"ha{index}": {**HOST, "vrrp_ha_link_local_address": f"fe80::{index}"} for index in range(1, 6)}
     entries = planned_for("ha2", {"settings": {"insecure_sync": True, "advertisement_interval": 10}}, hosts)
     file = tmp_path / "agent.json"

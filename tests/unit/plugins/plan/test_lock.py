@@ -141,6 +141,12 @@ def test_all_problems_of_a_file_are_told_at_once():
     assert len(caught.value.problems) == 2
 
 
+def test_a_value_that_stands_on_the_next_line_is_read_and_one_that_is_gone_is_refused():
+    assert read_lock(TEXT.replace("vrid: 1\n", "vrid: \n          1\n")) == read_lock(TEXT)
+    with pytest.raises(LockError, match="vrid"):
+        read_lock(TEXT.replace("vrid: 1\n", "vrid: \n"))
+
+
 @given(st.integers(0, len(TEXT) - 1), st.characters(codec="utf-8"))
 def test_a_changed_character_is_read_as_yaml_reads_it_or_refused(position, character):
     text = TEXT[:position] + character + TEXT[position + 1 :]

@@ -240,8 +240,8 @@ class BcSync:
 
     def _note_departed(self, options: list[wire.BindingOption], now: Instant) -> None:
         """A deletion that is newer than what it deletes is the mobile node's own: core/departed.py."""
-        for lifetime, sequence, _flags, home, _care_of in options:
-            if lifetime == 0 and (bound := self._cache.get(home)) and is_greater(sequence, bound.sequence):
+        for _, sequence, _, home, _ in [option for option in options if not option[0]]:
+            if (bound := self._cache.get(home)) and is_greater(sequence, bound.sequence):
                 self._cache.departed.note(home, sequence, now)
 
     def _offered(self, source: Address, options: list[wire.BindingOption], now: Instant) -> Iterator[object]:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.sim.host import Host
 from tests.sim.segment import Link
+from tests.sim.trouble import UPDATE_TYPE
 from tests.sim.world import FIRST_VRID, World
 from vrrp_ha.core.home_agents import anycast_address
 from vrrp_ha.core.types import MILLISECOND, SECOND, Address, packed
@@ -88,3 +89,27 @@ def test_the_home_prefix_is_told_to_who_is_bound_by_whoever_is_master(seed: int)
     assert len(told) >= 5
     assert all(message.options[0].prefix == node.virtual_ha.vha_address for message in told)
     assert all(message.options[0].valid_lifetime_us == 2_592_000 * SECOND for message in told)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_who_cannot_synchronise_a_backup_is_recommended_by_nobody_else_until_it_can(seed: int):
+    """RFC 9568 section 8.2.3: new mobile nodes are not drawn to what a Backup could not take over."""
+    world = fleet(seed)
+    vrid, vha = FIRST_VRID, world.virtual_has[0].vha_address
+    master, behind = world.master(vrid), world.host("c")
+    node = world.mobile_nodes[0]
+
+    def is_update(sender: Host, receiver: Host, packet: bytes) -> bool:
+        return receiver is behind and packet[6] == 112 and packet[40] & 15 == UPDATE_TYPE and packet[41] == vrid
+
+    world.segment.drops = is_update
+    node.move()
+    world.time_until(lambda: not master.about(vrid)["home_agent"]["backups_agree"], at_most=60)
+    others = [host for host in world.hosts if host is not master]
+    world.time_until(lambda: all(vha not in listed(host) for host in others), at_most=40)
+    assert vha in listed(master)
+    node.ask(vha, icmpv6.DiscoveryRequest(1))
+    world.run(1)
+    assert replies(node)[-1].home_agents[-1] == vha
+    world.segment.drops = None
+    world.time_until(lambda: all(listed(host) == everything(world) for host in world.hosts), at_most=90)

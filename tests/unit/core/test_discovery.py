@@ -272,6 +272,20 @@ def test_another_member_has_to_say_the_same_of_the_virtual_router_in_every_way()
     assert inconsistencies(hears_router(story, 2, different, source=ours.link_local)) == [("on_link", True, False)]
 
 
+def test_virtual_routers_that_say_the_same_are_contradicted_once():
+    story = master(other())
+    assert inconsistencies(hears_router(story, 2, advert(current_hop_limit=32))) == [("current_hop_limit", 64, 32)]
+
+
+def test_a_flood_of_router_advertisements_is_not_all_looked_at():
+    story = master()
+    for number in range(1200):
+        hears_router(story, 2, advert(reachable_time_us=number), source=packed(f"fe80::1:{number:x}"))
+    counters = story.node.status(at(2))["counters"]
+    assert counters["dropped.router_advertisement_limited"] == 200
+    assert counters["dropped.home_agents_list_full"] == 700
+
+
 def test_after_a_reload_what_still_differs_is_told_again():
     story = master()
     message = advert(current_hop_limit=32)

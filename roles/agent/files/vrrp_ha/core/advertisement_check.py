@@ -25,15 +25,19 @@ class AdvertisementCheck:
 
     def __init__(self) -> None:
         self._told: set[tuple[Address, int, str]] = set()
+        self._heard: dict[Address, RouterAdvertisement] = {}  # the last of each router
 
     def heard(
         self, source: Address, theirs: RouterAdvertisement, virtual_routers: list[VirtualHaSettings]
     ) -> Iterator[Report]:
         """Reports of differences that are new. A source that is a virtual router is compared with that one alone."""
+        if self._heard.get(source) == theirs:
+            return
+        if len(self._heard) >= _MOST_REMEMBERED:
+            del self._heard[next(iter(self._heard))]
+        self._heard[source] = theirs
         same = [settings for settings in virtual_routers if settings.link_local == source]
-        for settings in same or virtual_routers:
-            if not settings.router_advertisements.enabled:
-                continue
+        for settings in _different(same or virtual_routers):
             ours = advertisement(settings)
             for what, we, they in [*differences(ours, theirs), *(of_one_router(ours, theirs) if same else ())]:
                 key = source, settings.vrid, what
@@ -45,6 +49,16 @@ class AdvertisementCheck:
     def forget(self) -> None:
         """The configuration changed: what still differs is told again."""
         self._told.clear()
+        self._heard.clear()
+
+
+def _different(virtual_routers: list[VirtualHaSettings]) -> list[VirtualHaSettings]:
+    """One of all that say the same to the link; there may be 255 of them."""
+    found: dict[object, VirtualHaSettings] = {}
+    for settings in virtual_routers:
+        if settings.router_advertisements.enabled:
+            found.setdefault((settings.prefix, settings.prefix_length, settings.router_advertisements), settings)
+    return list(found.values())
 
 
 def differences(ours: RouterAdvertisement, theirs: RouterAdvertisement) -> Iterator[Difference]:

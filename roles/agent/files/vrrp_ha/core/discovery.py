@@ -20,7 +20,7 @@ from .home_agents import ANYCAST_LAST_OCTET, HomeAgent, HomeAgentsList, anycast_
 from .roster import Roster
 from .router_advertiser import Randomness
 from .settings import VirtualHaSettings
-from .token_bucket import TokenBucket, TokenBuckets
+from .token_bucket import Pace, TokenBucket, TokenBuckets
 from .types import ALL_ROUTERS, SECOND, Address, Instant, text
 from .virtual_ha import VirtualHa
 
@@ -33,6 +33,7 @@ MAX_SOLICITATIONS = 3
 SOLICITATION_INTERVAL_US = 4 * SECOND
 _ALL_ROUTERS_MAC = bytes.fromhex("333300000002")
 _MOST_SOURCES = 1000
+_HEARD = Pace(100_000_000, 1000)  # advertisements of a link: 255 virtual routers may speak at the same time
 _LINK_LOCAL = b"\xfe\x80"
 
 
@@ -56,6 +57,7 @@ class Discovery:
         self._rng = rng
         self._lists: dict[str, HomeAgentsList] = {}
         self._limits: dict[int, _Limits] = {}
+        self._hearing: dict[str, TokenBucket] = {}
         self._check = AdvertisementCheck()
         self._soliciting: dict[str, tuple[Instant, int]] = {}  # when next, and how often still
 
@@ -102,6 +104,10 @@ class Discovery:
         here = self._roster.on(interface)
         if source[:2] != _LINK_LOCAL or not here:
             raise WireError("router_advertisement", f"from {text(source)} on {interface}")
+        if interface not in self._hearing:
+            self._hearing[interface] = TokenBucket(_HEARD, now)
+        if not self._hearing[interface].take(now):
+            raise WireError("router_advertisement_limited", interface)
         yield from self._check.heard(source, message, [virtual_ha.settings for virtual_ha in here])
         if not any(virtual_ha.settings.mipv6_ha_mode for virtual_ha in here):
             return

@@ -40,9 +40,9 @@ def infos(status, control, limit):
 def _run(module, control):
     params = module.params
     vrid = params["vrid"]
-    _must_be_master(control.call("status"), vrid)
+    must_be_master(control.call("status"), vrid)
     meant = networks(params["home_addresses"], "home_addresses")
-    bound = _bound(control, vrid, meant)
+    bound = bound_at(control, vrid, meant)
     under_way = [
         entry["home_address"]
         for entry in _states(control, vrid)
@@ -72,7 +72,8 @@ def _run(module, control):
     return result
 
 
-def _must_be_master(status, vrid):
+def must_be_master(status, vrid):
+    """The virtual HA's part of the status; HostError unless this host is its Master."""
     virtual_ha = virtual_ha_of(status, vrid)
     if virtual_ha is None:
         known = ", ".join(str(entry["vrid"]) for entry in status.get("virtual_has", [])) or "none"
@@ -85,9 +86,10 @@ def _must_be_master(status, vrid):
                 virtual_ha.get("master_name") or virtual_ha.get("master") or "which is unknown",
             )
         )
+    return virtual_ha
 
 
-def _bound(control, vrid, wanted):
+def bound_at(control, vrid, wanted):
     """The home addresses in the cache that are meant."""
     found, following = [], None
     while True:

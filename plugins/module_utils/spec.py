@@ -164,6 +164,13 @@ PROCEDURE = dict(
     force=dict(type="bool", default=False),
 )
 
+HANDOFF = dict(
+    vrid=dict(type="int", required=True),
+    to=dict(type="str"),
+    count=dict(type="int"),
+    home_addresses=dict(type="list", elements="str"),
+)
+
 LOCATIONS = dict(
     config_file=dict(type="path", default="/etc/vrrp-ha/agent.json"),
     control_socket=dict(type="path", default="/run/vrrp-ha/control.sock"),

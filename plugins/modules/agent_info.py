@@ -21,6 +21,12 @@ options:
         are is in RV(status) in any case.
     type: int
     default: 100
+  handoffs:
+    description:
+      - Return so many handoffs of each virtual HA at most, those under way first. V(0) returns none; how many there
+        are is in RV(status) in any case.
+    type: int
+    default: 100
 extends_documentation_fragment:
   - mip6.vrrp_ha.attributes.info
   - mip6.vrrp_ha.attributes.action_group
@@ -29,6 +35,7 @@ seealso:
   - module: mip6.vrrp_ha.virtual_ha
   - module: mip6.vrrp_ha.verify
   - module: mip6.vrrp_ha.recovery
+  - module: mip6.vrrp_ha.handoff
 """
 
 EXAMPLES = r"""
@@ -94,11 +101,35 @@ recoveries:
           attempts: 1
           since_s: 0.5
           detail: ""
+handoffs:
+  description:
+    - The mobile nodes that were asked to use another virtual HA, for each virtual HA that knows of any. V(counts)
+      says how many are pending and sent now, and how many were done and failed since the agent started; V(unnamed)
+      how many more are wanted whoever they are; V(under_way) how many an operator wanted to go where and are not there
+      yet.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - vrid: 51
+      counts: {"pending": 2, "sent": 1, "done": 12, "failed": 0, "refused_extensions": 0}
+      unnamed: [{"to": 52, "count": 2}]
+      under_way: [{"to": 52, "count": 3}]
+      handoffs:
+        - home_address: 2001:db8:1::1001
+          state: sent
+          reason: operator
+          to: 52
+          destination: 2001:db8:f::1
+          attempts: 1
+          since_s: 0.5
+          detail: ""
 """
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mip6.vrrp_ha.plugins.module_utils.configuration import parsed
 from ansible_collections.mip6.vrrp_ha.plugins.module_utils.control import ControlClient, ControlError
+from ansible_collections.mip6.vrrp_ha.plugins.module_utils.handoff_run import infos as handoff_infos
 from ansible_collections.mip6.vrrp_ha.plugins.module_utils.health import masters_of
 from ansible_collections.mip6.vrrp_ha.plugins.module_utils.host import Host, HostError
 from ansible_collections.mip6.vrrp_ha.plugins.module_utils.recovery_run import LISTED, infos
@@ -107,13 +138,15 @@ from ansible_collections.mip6.vrrp_ha.plugins.module_utils.spec import LOCATIONS
 
 def run(module, host, control):
     """Ask the agent and read its configuration."""
-    status, problem, recoveries = None, "", []
-    limit = module.params["recoveries"]
-    if not 0 <= limit <= LISTED:
-        module.fail_json(msg="recoveries is {0}; give a number from 0 to {1}".format(limit, LISTED))
+    status, problem, recoveries, handoffs = None, "", [], []
+    for option in ("recoveries", "handoffs"):
+        limit = module.params[option]
+        if not 0 <= limit <= LISTED:
+            module.fail_json(msg="{0} is {1}; give a number from 0 to {2}".format(option, limit, LISTED))
     try:
         status = control.call("status")
-        recoveries = infos(status, control, limit)
+        recoveries = infos(status, control, module.params["recoveries"])
+        handoffs = handoff_infos(status, control, module.params["handoffs"])
     except ControlError as error:
         problem = str(error)
     try:
@@ -128,13 +161,15 @@ def run(module, host, control):
         virtual_has=config.get("virtual_has", []),
         master_of=masters_of(status),
         recoveries=recoveries,
+        handoffs=handoffs,
     )
 
 
 def main():
     """Run with the host's own things."""
     module = AnsibleModule(
-        argument_spec=dict(LOCATIONS, recoveries=dict(type="int", default=100)), supports_check_mode=True
+        argument_spec=dict(LOCATIONS, recoveries=dict(type="int", default=100), handoffs=dict(type="int", default=100)),
+        supports_check_mode=True,
     )
     run(module, Host(module.run_command), ControlClient(module.params["control_socket"]))
 

@@ -127,7 +127,9 @@ def test_handoff_of_so_many_and_its_end():
     story = master(6)
     assert ask(story, "handoff", vrid=51, count=4, to=52) == {"count": 4}
     assert story.node.handoffs(51).counts()["pending"] == 3
+    assert ask(story, "handoffs", READER, vrid=51)["unnamed"] == [{"to": 52, "count": 3}]
     assert ask(story, "handoff", vrid=51, cancel=True) == {"cancelled": 3}
+    assert ask(story, "handoffs", READER, vrid=51)["unnamed"] == []
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,7 @@ class NoFiles:
 
 def info(fake, agent, recoveries=100):
     with pytest.raises(fake.Exit) as caught:
-        agent_info.run(fake.Module(recoveries=recoveries, config_file="/etc/x"), NoFiles(), agent)
+        agent_info.run(fake.Module(recoveries=recoveries, handoffs=0, config_file="/etc/x"), NoFiles(), agent)
     return caught.value.result
 
 

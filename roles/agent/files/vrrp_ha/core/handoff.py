@@ -139,6 +139,10 @@ class Handoffs:
         groups = (self._pending.named, self._sent, self._finished)
         return [handoff.describe(now) for group in groups for handoff in group.values()]
 
+    def unnamed(self) -> list[dict[str, object]]:
+        """How many of those that wait the operator did not name, by where they are to go."""
+        return [{"to": to, "count": count} for to, count in self._pending.unnamed().items()]
+
     # --- events --------------------------------------------------------------------------------------------
 
     def _dispatch(self, event: HandoffEvent, now: Instant) -> Iterator[Effect]:

@@ -51,6 +51,13 @@ class HandoffQueue:
         if wanted.count:
             self._quotas.append(_Quota(wanted.count, wanted.to))
 
+    def unnamed(self) -> dict[int | None, int]:
+        """How many more, whoever they are, by the VRID that they are to use."""
+        found: dict[int | None, int] = {}
+        for quota in self._quotas:
+            found[quota.to] = found.get(quota.to, 0) + quota.left
+        return found
+
     def clear(self) -> Iterable[Handoff]:
         """Nobody is wanted any more; those who had been named."""
         named = list(self.named.values())

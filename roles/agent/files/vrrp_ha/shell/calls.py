@@ -162,7 +162,7 @@ class Calls:
         vrid = self._vrid(arguments)
         handoffs = self._agent.node.handoffs(vrid)
         known = handoffs.describe(monotonic())
-        start: Json = {"vrid": vrid, "counts": handoffs.counts()}
+        start: Json = {"vrid": vrid, "counts": handoffs.counts(), "unnamed": handoffs.unnamed()}
         yield json.dumps(start)[:-1] + ', "handoffs": ['
         for at in range(0, len(known), _BATCH):
             yield (", " if at else "") + json.dumps(known[at : at + _BATCH])[1:-1]

@@ -17,6 +17,7 @@ _ROUTER_ADVERTISEMENTS = dict(
     autonomous=dict(type="bool"),
     valid_lifetime=dict(type="int"),
     preferred_lifetime=dict(type="int"),
+    unsolicited=dict(type="bool"),
 )
 
 _DISCOVERY = dict(

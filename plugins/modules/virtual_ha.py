@@ -110,6 +110,9 @@ options:
               - Seconds for which hosts on the link may use the virtual router as their default router, V(0) for not at
                 all. By default V(0) for a virtual HA and V(1800) for a plain VRRP router.
             type: int
+          unsolicited:
+            description: Whether it sends any that nobody asked for. The agent does by default.
+            type: bool
           maximum_interval:
             description: The longest time in seconds between unsolicited advertisements.
             type: float

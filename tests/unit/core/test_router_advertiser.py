@@ -297,3 +297,34 @@ def test_one_that_is_turned_on_begins():
 def test_a_backup_that_is_turned_off_or_on_stays_silent():
     router = Router(router_advertisements=ROUTER).becomes(1, router_advertisements=OFF)
     assert router.becomes(2, router_advertisements=ROUTER).sent_until(100) == []
+
+
+# --- only when solicited (RFC 6275 section 7.5) ----------------------------------------------------------------
+
+ASKED_ONLY = RouterAdvertisementSettings(unsolicited=False)
+
+
+def test_one_that_speaks_only_when_it_is_asked_is_silent_otherwise():
+    router = Router(router_advertisements=ASKED_ONLY).speaks(0)
+    router.happens(ServiceChanged(), 50)
+    assert router.sent_until(5000) == []
+    router.is_solicited(5000)
+    assert router.sent_until(20_000) == [5000.5]
+    assert first(router.said()[0].options, AdvertisementInterval) is None  # there is none
+
+
+def test_its_answers_are_three_seconds_apart_too():
+    router = Router(Dice(0.0), router_advertisements=ASKED_ONLY).speaks(0)
+    for second in (10, 11, 12):
+        router.is_solicited(second)
+    assert router.sent_until(100) == [10, 13]
+
+
+def test_its_backup_is_not_asked():
+    assert Router(router_advertisements=ASKED_ONLY).is_solicited(10).sent_until(100) == []
+
+
+def test_speaking_unasked_can_be_turned_off_and_on():
+    router = Router().speaks(0).becomes(5, router_advertisements=ASKED_ONLY)
+    assert router.sent_until(3000) == [0.5]
+    assert router.becomes(3000).sent_until(3001) == [0.5, 3000.5]

@@ -65,6 +65,7 @@ def test_what_is_given_is_used_shown_and_read_again(files, tmp_path):
         "autonomous": True,
         "valid_lifetime": 262140,
         "preferred_lifetime": 3600,
+        "unsolicited": False,
     }
     settings = given(files, discovery=discovery, router_advertisements=router)
     assert settings.discovery == DiscoverySettings(
@@ -72,7 +73,7 @@ def test_what_is_given_is_used_shown_and_read_again(files, tmp_path):
         3_000_000, 60 * SECOND, 3600 * SECOND,
     )  # fmt: skip
     assert settings.router_advertisements == RouterAdvertisementSettings(
-        True, 2 * SECOND, 100_000, 50_000, 30_000, False, True, True, True, 262_140 * SECOND, 3600 * SECOND
+        True, 2 * SECOND, 100_000, 50_000, 30_000, False, True, True, True, 262_140 * SECOND, 3600 * SECOND, False
     )
     shown = effective(files.load())
     assert shown["virtual_has"][0]["discovery"] == discovery

@@ -135,6 +135,7 @@ class RouterAdvertiser:
                 self.handle(ServiceChanged(), now)
             return
         if is_.enabled:
+            self._next = None
             self._begin(now)
         else:  # section 6.2.5; who was no default router need not say so
             self._next = self._soon(now) if was.enabled and was.router_lifetime_us else None
@@ -144,7 +145,8 @@ class RouterAdvertiser:
     def _begin(self, now: Instant) -> None:
         """Section 6.2.4, of an interface that becomes an advertising one. The first one comes at random, too: one
         member may take over many virtual routers at the same time."""
-        if self._settings.router_advertisements.enabled:
+        settings = self._settings.router_advertisements
+        if settings.enabled and settings.unsolicited:
             self._initial = MAX_INITIAL_ADVERTISEMENTS
             self._next = self._soon(now)
 
@@ -152,6 +154,8 @@ class RouterAdvertiser:
         """Section 6.2.6: what is due earlier answers as well."""
         if self._next is not None:
             self._next = min(self._next, self._soon(now))
+        elif self._speaks and self._settings.router_advertisements.enabled:  # one that speaks only when it is asked
+            self._next = self._soon(now)
 
     def _soon(self, now: Instant) -> Instant:
         """After a random delay, which counts from when the rate limit allows one if that is later than now."""
@@ -164,7 +168,7 @@ class RouterAdvertiser:
         settings = self._settings.router_advertisements
         self._last = now
         self._next = None
-        if settings.enabled:
+        if settings.enabled and settings.unsolicited:
             interval = self._rng.randint(settings.minimum_interval_us, settings.maximum_interval_us)
             self._initial = max(0, self._initial - 1)
             if self._initial:
@@ -192,7 +196,7 @@ def advertisement(settings: VirtualHaSettings, service: HomeAgentInformation | N
     """What the virtual router says of itself and of the home prefix; the same on every member (RFC 9568 8.2.3)."""
     own = settings.router_advertisements
     options: list[Option] = [source_link_layer(settings.virtual_mac), home_prefix(settings)]
-    if own.interval_option:
+    if own.interval_option and own.unsolicited:
         interval = own.maximum_interval_us
         options.append(AdvertisementInterval(interval + SCHEDULING_US * (interval < SHORT_INTERVAL_US)))
     if service is not None:

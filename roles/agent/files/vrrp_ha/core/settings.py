@@ -84,6 +84,7 @@ class RouterAdvertisementSettings:
     autonomous: bool = False  # hosts may make addresses of the home prefix
     valid_lifetime_us: int = 2_592_000 * SECOND
     preferred_lifetime_us: int = 604_800 * SECOND
+    unsolicited: bool = True  # False: hosts that want one ask (RFC 6275 section 7.5)
 
 
 _RECOVERY_PACE = Pace(1_000_000, 10)

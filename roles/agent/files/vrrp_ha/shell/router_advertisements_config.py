@@ -49,6 +49,7 @@ def read(fields: Fields, mipv6_ha_mode: bool, prefix: IPv6Network | None) -> Rou
         autonomous=autonomous,
         valid_lifetime_us=valid * SECOND,
         preferred_lifetime_us=preferred * SECOND,
+        unsolicited=fields.boolean("unsolicited", defaults.unsolicited),
     )
     fields.close()
     return settings
@@ -68,6 +69,7 @@ def plain(settings: RouterAdvertisementSettings) -> dict[str, object]:
         "autonomous": settings.autonomous,
         "valid_lifetime": settings.valid_lifetime_us // SECOND,
         "preferred_lifetime": settings.preferred_lifetime_us // SECOND,
+        "unsolicited": settings.unsolicited,
     }
 
 

@@ -167,7 +167,7 @@ def test_a_foreign_home_agent_of_the_link_is_listed_as_it_says(fleet, away, link
     )
     with link.on("c"), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as out:
         out.bind(("eth1", 0))
-        for _ in range(2):
+        for _unused in range(2):
             out.send(bytes(foreign))
     until(lambda: FOREIGN_HA in listed(a) & listed(b), 1.0)
     assert away.asks(VHA)[ICMPv6HAADReply].addresses[0] == FOREIGN_HA

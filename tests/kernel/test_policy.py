@@ -67,7 +67,7 @@ def test_a_policy_counts_from_the_reload_on_and_ends_no_binding(agent, mobile_no
     assert mobile_node.register() == 0
     assert mobile_node.register(home="2001:db8:1::1002") == 130
     assert agent.virtual_ha()["maximum_bindings"] == 1
-    (event, _) = [e for e in agent.call("events", limit=100)["events"] if e["kind"] == "registration_refused"]
+    (event, _unused) = [e for e in agent.call("events", limit=100)["events"] if e["kind"] == "registration_refused"]
     assert (event["home_address"], event["reason"]) == (HOME, "identity")
 
 

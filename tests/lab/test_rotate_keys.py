@@ -150,7 +150,7 @@ def test_both_kinds_of_keys_are_changed_under_traffic_and_nobody_notices(
 
 def test_a_playbook_takes_all_steps_and_predicts_them(mobile_node: MobileNode, tmp_path: Path) -> None:
     """From whatever key the test before has left."""
-    ((sends, _),) = sync_keys()
+    ((sends, _unused),) = sync_keys()
     operator = Operator(tmp_path)
     operator.sync_keys = [key for key in (*operator.sync_keys, NEW_SYNC_KEY) if key["name"] == sends]
     operator.sync_keys.append({"name": "third", "key_id": 3, "key": secrets.token_hex(32)})

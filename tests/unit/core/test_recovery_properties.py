@@ -79,11 +79,11 @@ class Watched:
 
     def check(self) -> None:
         known = [(entry["home_address"], entry["state"]) for entry in self.recovery.describe(at(0))]
-        assert len({address for address, _ in known}) == len(known)  # nobody is there twice
+        assert len({address for address, _unused in known}) == len(known)  # nobody is there twice
         counts = self.recovery.counts()
         assert counts["pending"] <= QUEUE
-        assert counts["pending"] == sum(state == "pending" for _, state in known)
-        assert counts["sent"] == sum(state == "sent" for _, state in known)
+        assert counts["pending"] == sum(state == "pending" for _unused, state in known)
+        assert counts["sent"] == sum(state == "sent" for _unused, state in known)
 
 
 def told(story: list[tuple[int, object]]) -> tuple[Watched, Instant]:

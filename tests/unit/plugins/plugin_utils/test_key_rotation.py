@@ -12,7 +12,7 @@ from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.key_rotation import (
 )
 
 HOSTS = ("ha1", "ha2", "ha3")
-KEYS = ["old", "new"]
+KEYS = ("old", "new")
 WANTED = {"vrid": 51, "priorities": {"ha1": 255, "ha2": 200, "ha3": 150}, "sync_key": "new"}
 
 
@@ -22,8 +22,8 @@ def using(*names: str) -> dict:
     return {host: [entry] for host, entry in zip(HOSTS, entries, strict=True)}
 
 
-def told(step: str, host: str, observed: dict, wanted: dict = WANTED, keys: list = KEYS) -> tuple:
-    (entry,) = virtual_has_of_step(step, host, [wanted], observed, keys)
+def told(step: str, host: str, observed: dict, wanted: dict | None = None, keys: tuple | list = KEYS) -> tuple:
+    (entry,) = virtual_has_of_step(step, host, [wanted or WANTED], observed, list(keys))
     return entry["sync_key"], set(entry.get("accepted_sync_keys", ()))
 
 
@@ -36,7 +36,7 @@ def test_everybody_understands_everybody_at_every_moment(names):
     """Whatever a rotation that was broken off has left, and in whatever order the hosts are reached."""
     observed = using(*names)
     before = {host: told("accept", host, observed, keys=[*KEYS, "older"]) for host in HOSTS}
-    for _, step in itertools.pairwise(STEPS):
+    for _unused, step in itertools.pairwise(STEPS):
         after = {host: told(step, host, observed, keys=[*KEYS, "older"]) for host in HOSTS}
         for reached in itertools.product((False, True), repeat=3):
             now = [after[host] if done else before[host] for host, done in zip(HOSTS, reached, strict=True)]

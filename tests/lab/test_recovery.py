@@ -255,6 +255,28 @@ def test_the_operator_expiry_and_the_hook_bring_mobile_nodes_back_too(dead_owner
     assert keyless.homes[0] in fleet.execute(ACTING, "vrrp-ha", "recoveries", "51")
 
 
+# --- the acting Master dies, too ---------------------------------------------------------------------------------
+
+
+def test_a_successor_helps_one_whose_binding_its_predecessor_had_deleted(dead_owner: Keys) -> None:
+    """Somebody pretended to be the mobile node, which heard of nothing, and whose binding is gone everywhere."""
+    victim = crowd(dead_owner, ORPHANS, 7)
+    (home,) = victim.homes
+    roaming.Spoofing(victim, 1, 1).finish()
+    agents.wait_for("its binding is deleted", lambda: care_of(BACKUP, 51, home) is None, 3)
+    fleet.power_off(ACTING)
+    agents.wait_for(f"{BACKUP} acts now", lambda: agents.master(51) == BACKUP, 5)
+    try:
+        roamed = victim.roam(seconds=20).finish()
+        assert (roamed.switched, roamed.home_agents) == (1, [topology.VIRTUAL_HAS[53]])
+        assert care_of(BACKUP, 53, home) == victim.at.care_of
+        assert states(BACKUP)[home] == ("done", "unknown_spi", "switch")
+        print(roamed.summary())
+    finally:
+        fleet.power_on(ACTING)
+        agents.wait_for(f"{ACTING} acts again", lambda: agents.master(51) == ACTING, 15)
+
+
 # --- somebody pretends -----------------------------------------------------------------------------------------
 
 

@@ -144,3 +144,26 @@ def test_where_nobody_else_has_a_key_the_operators_program_hears_of_each_and_eac
     assert b.reports["recovery_failed"] >= ORPHANS
     world.host("a").start()
     world.time_until(lambda: all_served(orphans), at_most=2 * LAST_RETRY_S)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_an_owner_that_returns_brings_nothing_back_though_who_deleted_it_was_restarted(seed: int):
+    """It has an old snapshot, and the acting Master, alone for a moment when it started, asks what others have."""
+    world, orphans = orphaned(seed)
+    a, b, c = world.hosts
+    world.time_until(lambda: all_served(orphans), at_most=4 * LAST_RETRY_S)
+    world.run(1)
+    b.power_off()
+    b.power_on()
+    world.run(3)
+    world.segment.partition([a, c], [b])
+    world.checks.trouble()
+    b.start()
+    world.run(0.6)
+    world.segment.heal()
+    world.checks.trouble()
+    world.run(5)
+    a.start()
+    world.run(15)
+    assert [len(host.node.bindings(FIRST_VRID)) for host in world.hosts] == [0, 0, 0]
+    assert all_served(orphans)

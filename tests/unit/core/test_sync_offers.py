@@ -27,6 +27,7 @@ from tests.unit.core.syncing import (
 )
 from vrrp_ha.core.bc_sync import BindingsChanged, RoleChanged, SyncReceived
 from vrrp_ha.core.effects import InstallBindings, RemoveBindings
+from vrrp_ha.core.sync_offers import SyncOffers
 from vrrp_ha.core.types import SECOND, State
 from vrrp_ha.wire import bc_sync as wire
 
@@ -225,6 +226,39 @@ def test_master_that_was_synchronised_by_a_cold_one_asks_too():
     link.run(until=15)
     for member in (a, b, c):
         assert home(1) in member.cache
+
+
+def test_what_was_removed_does_not_come_back_from_an_old_snapshot_after_the_master_was_restarted():
+    """The one that removed it has forgotten that; another member remembers, and tells it when it starts cold."""
+    link, a, b = pair()
+    link.put(a, *[binding(number) for number in range(1, 10)])
+    link.run(until=15)
+    link.remove(a, home(3))
+    link.run(until=20)
+    link.members.remove(a)
+    again = Member(A, epoch=2)
+    link.members.append(again)
+    link.master(again)
+    link.run(until=25)
+    assert equal(again, b)
+    old = Member(C)
+    old.cache.put_many([binding(number) for number in range(1, 10)])
+    link.join(old, again)
+    link.run(until=40)
+    for member in (again, b, old):
+        assert home(3) not in member.cache
+        assert len(member.cache) == 8
+
+
+def test_a_removal_that_was_heard_of_does_not_stand_in_the_way_of_a_new_registration():
+    offers = SyncOffers(Member(A).cache)
+    offers.accept([(0, 5, 0, home(1), care_of(1))], at(10))
+    assert offers.removals[home(1)].sequence == 5
+    offers.accept([(0, 4, 0, home(1), care_of(1))], at(10))
+    assert offers.removals[home(1)].sequence == 5
+    assert not offers.accept([(UNIT, 5, 0, home(1), care_of(1))], at(10)).changed
+    assert offers.accept([(UNIT, 6, 0, home(1), care_of(1))], at(10)).changed
+    assert home(1) not in offers.removals
 
 
 def test_master_that_was_synchronised_asks_nobody():

@@ -47,14 +47,9 @@ class SyncOffers:
 
     def note(self, changed: Iterable[Binding], removed: Iterable[Binding], now: Instant) -> None:
         """What a registration or the Master's word did to the cache. What just expired will do so everywhere."""
-        for binding in removed:
+        for binding in (*removed, *changed):
             self.removals.pop(binding.home_address, None)
-            if binding.expires > now + 2 * LIFETIME_UNIT_US:
-                self.removals[binding.home_address] = binding
-        for binding in changed:
-            self.removals.pop(binding.home_address, None)
-        while len(self.removals) > REMEMBERED_REMOVALS:
-            del self.removals[next(iter(self.removals))]
+        self._remember({b.home_address: b for b in removed if b.expires > now + 2 * LIFETIME_UNIT_US})
 
     def worthwhile(self, master: tuple[Address, int]) -> bool:
         """Whether our cache was once right, and not by this Master's word."""
@@ -75,15 +70,20 @@ class SyncOffers:
     def accept(self, options: Iterable[BindingOption], now: Instant) -> Outcome:
         """As Master, take what is newer than what we have, and note what the member has to be told."""
         outcome = Outcome()
+        heard_of: dict[Address, Binding] = {}
         for lifetime, sequence, flags, home, care_of in options:
             bound = self._cache.get(home)
-            ours = bound or self.removals.get(home)
+            ours = bound or heard_of.get(home) or self.removals.get(home)
             if lifetime == 0:
                 if bound is not None and is_greater(bound.sequence, sequence):
                     outcome.corrected.append(bound)
-                elif bound is not None:
+                    continue
+                if bound is not None:
                     self._cache.remove(home)
                     outcome.removed.append(bound)
+                if ours is None or not is_greater(ours.sequence, sequence):
+                    # Also of what is unknown here: the Master that removed it may be this one, before it was restarted.
+                    heard_of[home] = Binding(home, care_of, sequence, flags, now)
             elif ours is None or is_greater(sequence, ours.sequence):
                 binding = Binding(home, care_of, sequence, flags, Instant(now + lifetime + LIFETIME_UNIT_US - 1))
                 outcome.changed.append(binding)
@@ -92,4 +92,13 @@ class SyncOffers:
             elif bound is None or bound.sequence != sequence:
                 outcome.corrected.append(ours)
         self.note(outcome.changed, outcome.removed, now)
+        self._remember(heard_of)
         return outcome
+
+    def _remember(self, removals: dict[Address, Binding]) -> None:
+        for home, binding in removals.items():
+            if home not in self._cache:
+                self.removals.pop(home, None)
+                self.removals[home] = binding
+        while len(self.removals) > REMEMBERED_REMOVALS:
+            del self.removals[next(iter(self.removals))]

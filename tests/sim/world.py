@@ -20,6 +20,7 @@ from tests.sim.checks import Checks
 from tests.sim.host import Host
 from tests.sim.mobile import KEY, SPI, MobileNode
 from tests.sim.segment import Link, Segment
+from vrrp_ha.core.balance_settings import NO_BALANCE, BalanceSettings
 from vrrp_ha.core.settings import (
     Member,
     MobileNodeKey,
@@ -62,6 +63,7 @@ class World:
         snapshot_us: int = 20 * SECOND,
         keys: Mapping[str, tuple[MobileNodeKey, ...]] = NO_KEYS_OF_THEIR_OWN,
         recovery: RecoverySettings = DEFAULT_RECOVERY,
+        balance: BalanceSettings = NO_BALANCE,
     ) -> None:
         self.seed = seed
         self.rng = random.Random(seed)
@@ -75,6 +77,7 @@ class World:
         self._trace = blake2b(digest_size=16)
         self._heap: list[tuple[int, int, Callable[[], object]]] = []
         self._count = 0
+        self.balance = balance
         self.virtual_has = [
             self._virtual_ha(FIRST_VRID + number, interval_us, names, row) for number, row in enumerate(priorities)
         ]
@@ -219,6 +222,7 @@ class World:
             interval_us=interval_us,
             members=members,
             sync_key=SYNC_KEY,
+            balance=self.balance,
         )
 
     def _of_member(self, virtual_ha: VirtualHaSettings, priority: int) -> VirtualHaSettings:

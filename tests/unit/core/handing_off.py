@@ -35,9 +35,9 @@ def fleet(here: BalanceSettings | None = None, there: BalanceSettings | None = N
     return story
 
 
-def with_another_master(here: BalanceSettings) -> Story:
+def with_another_master(here: BalanceSettings, priority: int = 255) -> Story:
     """Master of the first only: of the second a peer is, with the same home addresses to come."""
-    story = Story(virtual_ha(balance=here), replace(OWN, priority=100, balance=here))
+    story = Story(virtual_ha(balance=here, priority=priority), replace(OWN, priority=100, balance=here))
     story.happens(UP, 0)
     for step in range(10):
         story.hears_advert(255, 0.05 + step / 10, THERE)

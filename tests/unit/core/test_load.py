@@ -23,8 +23,8 @@ from tests.unit.core.handing_off import (
     with_another_master,
 )
 from tests.unit.core.nodes import UP, Story, at, virtual_ha
-from tests.unit.core.recovering import OWN, OWN_VHA, home, switches
-from tests.unit.core.registering import CARE_OF, VHA
+from tests.unit.core.recovering import OWN, OWN_VHA, deleted, home, switches
+from tests.unit.core.registering import CARE_OF, VHA, update
 from vrrp_ha.core.balance_settings import BalanceMode, BalanceSettings
 from vrrp_ha.core.events import LinkDown
 from vrrp_ha.core.types import Binding
@@ -209,6 +209,37 @@ def test_one_that_did_not_follow_is_not_asked_again_within_the_hold_time():
     assert counts(story)["failed"] == 4
     assert len(second) == 4
     assert not set(first) & set(second)
+
+
+def test_one_that_does_not_answer_is_left_alone_for_a_day():
+    story = fleet(marks(10, 8, rate=1000, hold_s=1))
+    crowd(story, 12)
+    first = asked(story.runs_until(50))
+    assert not set(first) & set(asked(story.runs_until(300)))
+
+
+def test_while_nobody_goes_at_all_no_more_are_told_and_those_who_were_may_stay():
+    story = fleet(marks(10, 8, rate=1000))
+    crowd(story, 40)
+    effects = story.runs_until(300)
+    assert 16 <= len(asked(effects)) < 32
+    assert reported(effects, "balance_paused") == [{"failures": 16}]
+    story.receives(update(home=home(1), seconds=301, sequence=2), 301)
+    assert story.node.bindings(HERE).get(home(1)).sequence == 2
+
+
+def test_a_new_master_removes_those_who_went_after_its_predecessor_had_told_them():
+    story = with_another_master(marks(100, 90), priority=200)
+    registers(story, home(1), 1.2)
+    appears_there(story, home(1), 1.3, sequence=2)
+    story.hears_advert(255, 1.35, HERE)
+    assert story.state(HERE)["state"] == "backup"
+    effects = []
+    for step in range(14, 200):
+        story.hears_advert(255, step / 10, THERE)
+        effects += story.runs_until(step / 10)
+    assert story.state(HERE)["state"] == "master"
+    assert deleted(effects) == [home(1)]
 
 
 def test_one_that_came_by_a_handoff_is_not_handed_off_again_within_the_hold_time():

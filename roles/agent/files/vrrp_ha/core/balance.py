@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from .balance_settings import BalanceMode, BalanceSettings
-from .types import Address, Instant
+from .types import Address, Binding, Instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,9 @@ class Surroundings(Protocol):
     def elsewhere(self, home_address: Address, /) -> int | None:
         """The VRID of another one in whose cache it is."""
 
+    def newcomers(self, start: int, count: int, /) -> tuple[list[Binding], bool]:
+        """What others have of those that came to them, of so many from there, the oldest first; are there more?"""
+
     def arrived_since(self, home_address: Address, since: Instant, /) -> bool:
         """It came from another one after that, or may have: it was not seen to come."""
 
@@ -68,6 +71,10 @@ class Alone:
 
     def elsewhere(self, _home_address: Address, /) -> int | None:
         """Nowhere."""
+
+    def newcomers(self, _start: int, _count: int, /) -> tuple[list[Binding], bool]:
+        """Nobody."""
+        return [], False
 
     def arrived_since(self, _home_address: Address, _since: Instant, /) -> bool:
         """There is nowhere to come from."""

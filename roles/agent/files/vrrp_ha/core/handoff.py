@@ -34,8 +34,10 @@ from .handoff_events import (
     HandoffState,
     StandsElsewhere,
 )
+from .handoff_history import HandoffHistory
 from .handoff_message import HandoffMessages
 from .handoff_queue import HandoffQueue
+from .handoff_tidying import Tidying
 from .home_agent_switch import TIMEOUTS_US
 from .load import Load
 from .router_advertiser import SpeakerChanged
@@ -45,7 +47,7 @@ from .types import SECOND, Address, Binding, Instant, text
 
 OVERLAP_US = 10 * SECOND  # both bindings stand: several tries of a Binding Update (RFC 6275 section 11.8)
 MOST_UNANSWERED = 64  # RFC 5142 section 7: a feedback loop, should the new home agent not serve those who come
-KEPT_FINISHED = 1000
+MOST_FAILURES = 16  # while nobody goes; then something is wrong that more of them would not mend
 
 
 Effect = RemoveBindings | SendPacket | Report
@@ -62,7 +64,6 @@ class Handoffs:
         cache: BindingCache,
         is_recovering: Callable[[Address], bool],
     ) -> None:
-        self.totals: Counter[HandoffState] = Counter()
         self.refused_extensions = 0
         self._virtual_ha = virtual_ha
         self._cache = cache
@@ -75,12 +76,13 @@ class Handoffs:
         self._sent: dict[Address, Handoff] = {}
         self._told: dict[Address, Handoff] = {}
         self._overlapping = 0  # of those told, how many are done
-        self._finished: dict[Address, Handoff] = {}
-        self._asked: dict[Address, Instant] = {}  # when, in that order
+        self._failures = 0  # of mobile nodes since whose turn nobody has gone
+        self._history = HandoffHistory()
         self._heap: list[tuple[Instant, Address]] = []  # of those told, some of them outdated
         self._pace = TokenBucket(virtual_ha.balance.pace, Instant(0))
         self._next: Instant | None = None  # when there is a token for what waits
         self._load = Load(virtual_ha, cache, self._surroundings)
+        self._tidying = Tidying(self._surroundings)
         self._messages = HandoffMessages(virtual_ha, node, commons, self._surroundings)
 
     def reconfigure(self, virtual_ha: VirtualHaSettings, node: NodeSettings) -> None:
@@ -101,7 +103,7 @@ class Handoffs:
         """When somebody is to be told, given up or removed, or the load is to be looked at."""
         while self._heap and not self._is_current(*self._heap[0]):
             heappop(self._heap)
-        times = (self._next, self._load.deadline(), self._heap[0][0] if self._heap else None)
+        times = (self._next, self._load.deadline(), self._tidying.deadline(), self._heap[0][0] if self._heap else None)
         return min((t for t in times if t is not None), default=None)
 
     # --- what can be looked at -----------------------------------------------------------------------------
@@ -125,8 +127,8 @@ class Handoffs:
         return {
             "pending": len(self._pending),
             "sent": len(self._sent),
-            "done": self.totals[HandoffState.DONE],
-            "failed": self.totals[HandoffState.FAILED],
+            "done": self._history.totals[HandoffState.DONE],
+            "failed": self._history.totals[HandoffState.FAILED],
             "refused_extensions": self.refused_extensions,
         }
 
@@ -136,7 +138,7 @@ class Handoffs:
 
     def describe(self, now: Instant) -> list[dict[str, object]]:
         """Every handoff that is known, as plain data: those that wait, those under way, those that are over."""
-        groups = (self._pending.named, self._sent, self._finished)
+        groups = (self._pending.named, self._sent, self._history.finished)
         return [handoff.describe(now) for group in groups for handoff in group.values()]
 
     def unnamed(self) -> list[dict[str, object]]:
@@ -162,7 +164,9 @@ class Handoffs:
             case SpeakerChanged(speaks=speaks) if speaks != self._speaks:
                 self._speaks = speaks
                 self._load.speaker_changed(speaks, now)
-                if not speaks:
+                if speaks:
+                    self._tidying.begin(now)
+                else:
                     yield from self._give_up()
             case SpeakerChanged():
                 return
@@ -211,7 +215,7 @@ class Handoffs:
             return
         handoff.destination = source
         if handoff.state is HandoffState.FAILED:
-            self._finished.pop(home_address, None)
+            self._history.finished.pop(home_address, None)
             handoff.state, handoff.detail = HandoffState.SENT, ""
             handoff.attempts = len(TIMEOUTS_US) - 1
             self._sent[home_address] = handoff
@@ -221,7 +225,8 @@ class Handoffs:
     def _give_up(self) -> Iterator[Effect]:
         """Master no more: who is now goes by the load that it sees."""
         unfinished = [*self._pending.clear(), *self._sent.values()]
-        self._overlapping = 0
+        self._tidying.stop()
+        self._overlapping = self._failures = 0
         for group in (self._sent, self._repeats, self._told):
             group.clear()
         for handoff in unfinished:
@@ -251,10 +256,27 @@ class Handoffs:
             elif handoff.attempts < len(TIMEOUTS_US):
                 self._repeats[home_address] = handoff
             else:
-                yield from self._end(handoff, HandoffState.FAILED, "it neither de-registered nor went elsewhere")
+                yield from self._unanswered(handoff, now)
         if self._speaks:
-            self._forget_asked(now)
+            for binding in self._tidying.go_on(now):
+                yield from self._stands_elsewhere(binding, now)
+            self._history.forget(now, self._virtual_ha.balance.hold_us)
             yield from self._load.look(now, self._leaving(), self._under_way())
+
+    def _unanswered(self, handoff: Handoff, now: Instant) -> Iterator[Effect]:
+        """RFC 5142 section 5.3. Where nobody goes at all they are not to blame: they may stay, others are not told."""
+        yield from self._end(handoff, HandoffState.FAILED, "it neither de-registered nor went elsewhere")
+        self._history.unanswered(handoff.home_address, now)
+        if handoff.done_then != self._history.totals[HandoffState.DONE]:
+            return
+        self._failures += 1
+        if self._failures < MOST_FAILURES:
+            return
+        self._failures = 0
+        self._load.pause(now)
+        for told in [told for told in self._told.values() if told.state is HandoffState.FAILED]:
+            self._let_go(told)
+        yield Report("warning", "balance_paused", fields={"failures": MOST_FAILURES})
 
     def _remove(self, handoff: Handoff) -> Iterator[Effect]:
         """The other binding stands, and the mobile node does not say that it has done with this one."""
@@ -328,8 +350,8 @@ class Handoffs:
         yield self._messages.message(handoff, home_agents, now)
         handoff.attempts += 1
         if first:
-            self._asked.pop(home_address, None)
-            self._asked[home_address] = now
+            self._history.asked(home_address, now)
+            handoff.done_then = self._history.totals[HandoffState.DONE]
             fields: dict[str, object] = {"home_address": text(home_address), "to": handoff.to, "reason": handoff.reason}
             yield Report("info", "handoff_sent", fields=fields)
         else:
@@ -342,10 +364,9 @@ class Handoffs:
 
     def _may_be_told(self, home_address: Address, now: Instant) -> bool:
         """Whether it may be chosen."""
-        asked = self._asked.get(home_address)
         hold = self._virtual_ha.balance.hold_us
         return not (
-            (asked is not None and asked > now - hold)
+            self._history.is_left_alone(home_address, now, hold)
             or self._surroundings.arrived_since(home_address, Instant(now - hold))
             or self._is_recovering(home_address)
             or self._surroundings.elsewhere(home_address) is not None
@@ -367,24 +388,11 @@ class Handoffs:
     # --- the end of a handoff ------------------------------------------------------------------------------
 
     def _end(self, handoff: Handoff, state: HandoffState, detail: str) -> Iterator[Effect]:
-        self._finish(handoff, state, detail)
-        level = "info" if state is HandoffState.DONE else "warning"
-        fields: dict[str, object] = {"home_address": text(handoff.home_address), "to": handoff.to}
-        yield Report(level, f"handoff_{state.value}", fields=fields | ({"detail": detail} if detail else {}))
+        yield self._finish(handoff, state, detail)
 
-    def _finish(self, handoff: Handoff, state: HandoffState, detail: str) -> None:
+    def _finish(self, handoff: Handoff, state: HandoffState, detail: str) -> Report:
         self._sent.pop(handoff.home_address, None)
         self._repeats.pop(handoff.home_address, None)
-        handoff.state, handoff.detail = state, detail
-        self.totals[state] += 1
-        self._finished.pop(handoff.home_address, None)
-        self._finished[handoff.home_address] = handoff
-        while len(self._finished) > KEPT_FINISHED:
-            del self._finished[next(iter(self._finished))]
-
-    def _forget_asked(self, now: Instant) -> None:
-        while self._asked:
-            oldest = next(iter(self._asked))
-            if self._asked[oldest] > now - self._virtual_ha.balance.hold_us:
-                return
-            del self._asked[oldest]
+        if state is HandoffState.DONE:
+            self._failures = 0
+        return self._history.end(handoff, state, detail)

@@ -67,6 +67,7 @@ class Handoff:
     attempts: int = 0
     due: Instant | None = None  # when it is told again, given up, or its binding goes
     detail: str = ""
+    done_then: int = 0  # how many were done when it was told
 
     def describe(self, now: Instant) -> dict[str, object]:
         """As plain data."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from .balance import Standing, Surroundings, shares
+from .balance import Standing, Surroundings, fill, shares
 from .balance_settings import BalanceMode
 from .binding_cache import BindingCache
 from .effects import Report
@@ -80,8 +80,11 @@ class Load:
         if not self._overloaded or self._settings.mode is not BalanceMode.AUTO or now < self._not_before:
             return None
         advice = self._advice(leaving, under_way)
-        loads = {other.vrid: other.bindings + under_way.get(other.vrid, 0) for other in self._surroundings.others()}
-        return min(advice, key=lambda vrid: (loads[vrid], vrid), default=None)
+        return max(advice, key=lambda vrid: (advice[vrid], -vrid), default=None)  # which fills them evenly
+
+    def pause(self, now: Instant) -> None:
+        """Those who were told do not arrive."""
+        self._not_before = Instant(now + max(self._settings.hold_us, SETTLE_US))
 
     def nobody_can_go(self, now: Instant, exhausted: bool) -> None:
         """All who are here may not be asked, or those that were looked at: try again later."""
@@ -112,15 +115,12 @@ class Load:
 
     def _advice(self, leaving: int, under_way: Mapping[int, int]) -> dict[int, int]:
         """How many more should go where."""
-        own = self._own()
-        to_go = self._load(leaving) - own.low
-        advice = {}
-        for vrid, share in shares(own, self._surroundings.others()).items():
-            count = min(share - under_way.get(vrid, 0), to_go)
-            if count > 0:
-                advice[vrid] = count
-                to_go -= count
-        return advice
+        own, others = self._own(), self._surroundings.others()
+        level = {other.vrid: other.bindings + under_way.get(other.vrid, 0) for other in others}
+        mine = shares(own, others)
+        room = {vrid: max(0, mine.get(vrid, 0) - under_way.get(vrid, 0)) for vrid in level}
+        to_go = max(0, self._load(leaving) - own.low)
+        return {vrid: count for vrid, count in fill(level, room, to_go).items() if count}
 
     def _tell(self, kind: str, level: str, fields: dict[str, object]) -> Iterator[Report]:
         if kind != self._told:

@@ -12,6 +12,7 @@ having come then.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from .balance import Standing
@@ -40,6 +41,10 @@ class _Notes:
 
     def get(self, home_address: Address) -> tuple[Instant, int] | None:
         return self._at.get(home_address)
+
+    def part(self, start: int, count: int) -> list[tuple[Address, int]]:
+        """(home address, VRID) of so many, from that one."""
+        return [(home_address, vrid) for home_address, (_, vrid) in islice(self._at.items(), start, start + count)]
 
     def forget(self, before: int) -> None:
         while self._at:
@@ -109,6 +114,13 @@ class Whereabouts:
         noted = self._arrived.get(home_address)
         return noted is not None and noted[0] >= since
 
+    def newcomers(self, vrid: int, start: int, count: int) -> tuple[list[Binding], bool]:
+        """Surroundings.newcomers() of a virtual HA."""
+        caches = {other.settings.vrid: other.cache for other in self.others(vrid)}
+        part = self._arrived.part(start, count)
+        found = [caches[there].get(home_address) for home_address, there in part if there in caches]
+        return [binding for binding in found if binding is not None], len(part) == count
+
     def _just_left(self, home_address: Address, vrid: int, now: Instant) -> bool:
         noted = self._departed.get(home_address)
         return noted is not None and noted[1] != vrid and noted[0] >= now - DEPARTED_US
@@ -129,6 +141,10 @@ class Around:
         """Where it is bound as well."""
         bound = (o.settings.vrid for o in self._whereabouts.others(self._vrid) if home_address in o.cache)
         return next(bound, None)
+
+    def newcomers(self, start: int, count: int) -> tuple[list[Binding], bool]:
+        """As Whereabouts knows."""
+        return self._whereabouts.newcomers(self._vrid, start, count)
 
     def arrived_since(self, home_address: Address, since: Instant) -> bool:
         """As Whereabouts knows."""

@@ -149,8 +149,14 @@ class Crowd:
                 continue
             header = binding.mobility_header(packet)
             node = self.nodes.get(header.home) if header else None
+            if node and self._collected(packet, node.home):
+                continue
             if node and (answer := binding.acknowledgement(packet, node.agent)):
                 self._answered(node, *answer)
+
+    def _collected(self, _packet: bytes, _home: bytes) -> bool:
+        """Whether it was something else than what is expected here, and was seen to; for who does more."""
+        return False
 
     # --- Binding Acknowledgements ------------------------------------------------------------------------
 
@@ -172,8 +178,11 @@ class Crowd:
         node.status = answer.status
         if answer.status < ACCEPTED_BELOW:
             if self.args.tunnel:
-                tunnel.up(self.args.tunnel, _text(node.agent), _text(shared.care_of), [_text(node.home)])
+                self._opened(node)
             node.registered = time.monotonic()
+
+    def _opened(self, node: MobileNode) -> None:
+        tunnel.up(self.args.tunnel, _text(node.agent), _text(self.old.care_of), [_text(node.home)])
 
     # --- Home Agent Switch -------------------------------------------------------------------------------
 

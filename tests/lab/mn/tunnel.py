@@ -74,6 +74,18 @@ def up(device: str, home_agent: str, care_of: str, home_addresses: list[str]) ->
         ip(f"rule add pref {ENCAPSULATE} from {address} lookup {ENCAPSULATION_TABLE}")
 
 
+def hear(home_agent: str, care_of: str) -> None:
+    """Take what comes from this home agent as well; from the others as before."""
+    rule = f"pref {DECAPSULATE} ipproto 41 from {home_agent} to {care_of} lookup {DECAPSULATION_TABLE}"
+    ip(f"rule del {rule}", may_fail=True)
+    ip(f"rule add {rule}")
+
+
+def leave_by(device: str, home_agent: str) -> None:
+    """Everything that goes out takes the tunnel to this home agent from now on."""
+    ip(f"route replace default encap seg6 mode encap.red segs {home_agent} dev {device} table {ENCAPSULATION_TABLE}")
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -59,6 +59,7 @@ class Followers(roam.Crowd):
     moves: Counter[bytes] = field(default_factory=Counter)
     asked: dict[bytes, float] = field(default_factory=dict)
     round_trips: list[float] = field(default_factory=list)
+    goodbyes: dict[bytes, binding.MobileNodes] = field(default_factory=dict)  # de-registrations, by home agent
     over: bool = False
 
     def _run(self, end: float) -> None:
@@ -117,7 +118,9 @@ class Followers(roam.Crowd):
         node = self.nodes[home]
         node.sequence = (node.sequence + 1) & 0xFFFF
         self.leaving[home, agent] = leave = Leave(node.sequence, binding.ntp(time.time_ns()))
-        packet = replace(self.by_agent[agent], lifetime_s=0).update(home, leave.sequence, leave.timestamp)
+        if agent not in self.goodbyes:
+            self.goodbyes[agent] = replace(self.by_agent[agent], lifetime_s=0)
+        packet = self.goodbyes[agent].update(home, leave.sequence, leave.timestamp)
         self.out.sendto(packet, (str(IPv6Address(agent)), 0))
         heappush(self.leave_timers, (time.monotonic() + LEAVE_AGAIN_S, home, agent))
 

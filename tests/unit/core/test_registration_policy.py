@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scapy.layers.inet6 import MIP6OptMNID, MIP6OptUnknown
 
 from tests.lab.mn import binding
-from tests.unit.core.nodes import UP, Story, of, virtual_ha
+from tests.unit.core import protecting
+from tests.unit.core.nodes import UP, Story, master, of, virtual_ha
 from tests.unit.core.recovering import OWN, OWN_VHA
 from tests.unit.core.registering import (
     CARE_OF,
@@ -200,3 +203,15 @@ def test_a_mobile_node_that_is_denied_now_can_still_say_good_bye():
     assert home_agent.bound() == CARE_OF  # until it expires: RFC 6275 section 10.3.1
     assert status(home_agent, update(sequence=3, lifetime_s=0, seconds=2), 2) == 0
     assert home_agent.bound() is None
+
+
+# --- who is authenticated by ESP ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("identity", "expected"), [("mn1@example.net", 0), ("mn7@example.net", 129), ("", 129)])
+def test_a_security_association_says_who_it_is_as_a_key_does(identity, expected):
+    given = replace(protecting.association(), identity=identity)
+    story = protecting.give(master(policy=NO_MN7), given)
+    (answer,) = protecting.sent(story.receives(protecting.update(given), 1))
+    assert protecting.opened(answer, given).status == expected
+    assert (story.node.bindings(51).get(HOME) is not None) is (expected == 0)

@@ -111,6 +111,16 @@ def test_a_key_may_say_who_has_it(files):
     assert (first.identity, second.identity) == ("mn1@example.net", "")
 
 
+def test_so_may_a_security_association(files):
+    keys = {f"encryption_key_{way}": ("a", "b")[way == "out"] * 32 for way in ("in", "out")}
+    keys |= {f"authentication_key_{way}": ("c", "d")[way == "out"] * 64 for way in ("in", "out")}
+    entry = {"home_address": "2001:db8:1::1001", "spi_in": 300, "spi_out": 301, "identity": "mn1@Example.NET", **keys}
+    files.keys["ipsec_security_associations"] = [entry]
+    configuration = files.load()
+    assert configuration.node.ipsec.associations[0].identity == "mn1@example.net"
+    assert effective(configuration)["keys"]["ipsec_security_associations"][0]["identity"] == "mn1@example.net"
+
+
 @pytest.mark.parametrize("identity", ["*@example.net", "a@b@c", "", 7])
 def test_one_that_is_no_name_is_refused(files, identity):
     files.keys["mobile_node_keys"][1]["identity"] = identity

@@ -19,13 +19,15 @@ from tests.unit.core.registering import (
     VHA,
     WALL,
     HomeAgent,
+    at,
     reports,
     update,
 )
+from vrrp_ha.core.binding_cache import BindingCache
 from vrrp_ha.core.policy_settings import LimitSettings
 from vrrp_ha.core.settings import MobileNodeKey, NodeSettings
 from vrrp_ha.core.token_bucket import Pace
-from vrrp_ha.core.types import packed
+from vrrp_ha.core.types import Binding, packed
 from vrrp_ha.wire import ipv6, mobility
 
 LIMITS = LimitSettings(updates=Pace(20_000_000, 40), per_source=Pace(1_000_000, 5), per_mobile_node=Pace(3_000_000, 10))
@@ -151,6 +153,14 @@ def test_who_has_a_key_of_its_own_can_register_for_the_first_time(source):
     home_agent = limited(OWN_KEYS)
     flood(home_agent, 0, source)
     assert home_agent.answer(update()).status == 0
+
+
+def test_who_is_bound_with_one_virtual_ha_can_go_to_another():
+    home_agent, other = limited(), BindingCache()
+    other.put(Binding(HOME, CARE_OF, 1, 0xC000, at(600)))
+    home_agent.commons.caches = lambda: (home_agent.cache, other)
+    flood(home_agent, 0, None)
+    assert home_agent.answer(update(sequence=2)).status == 0
 
 
 def test_a_home_address_that_nobody_knows_opens_no_reserve():

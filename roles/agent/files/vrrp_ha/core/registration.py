@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from ..wire import mobility
 from ..wire.errors import WireError
@@ -185,14 +186,18 @@ class Registration:
         home_address = request.home_address
         if key is not None:
             binding = self._cache.get(home_address)
-            is_known = binding is not None or key.prefix_length == 128
             care_of_address = binding.care_of_address if binding else None
+            is_known = partial(self._is_known, home_address, key)
             charge = limits.charge(home_address, request.packet.source, is_known, care_of_address, now)
             self._authenticate(request, key, now)
             limits.give_back(charge)
         elif request.packet.protected and request.timestamp is not None:
             self._check_timestamp(request, request.timestamp.timestamp, now)  # ESP cannot do this with manual keys
         limits.authentic(home_address, now)
+
+    def _is_known(self, home_address: Address, key: MobileNodeKey) -> bool:
+        """Not one that somebody made up, of those that share a key."""
+        return key.prefix_length == 128 or home_address in self._cache or self._commons.is_bound(home_address)
 
     def _authenticate(self, request: BindingRequest, key: MobileNodeKey, now: Instant) -> None:
         """RFC 4285 section 5.1.1."""

@@ -15,6 +15,8 @@ All virtual HAs of an agent share one of these: it is their processor.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .binding_request import DiscardedError
 from .policy_settings import LimitSettings
 from .token_bucket import Pace, TokenBucket, TokenBuckets
@@ -48,9 +50,17 @@ class UpdateLimits:
         self._mobile_nodes = TokenBuckets(self._settings.per_mobile_node, _MOST_MOBILE_NODES)
 
     def charge(
-        self, home_address: Address, source: Address, is_known: bool, care_of_address: Address | None, now: Instant
+        self,
+        home_address: Address,
+        source: Address,
+        is_known: Callable[[], bool],
+        care_of_address: Address | None,
+        now: Instant,
     ) -> Charge:
-        """What this one takes; DiscardedError if nothing is left. care_of_address: where it is bound, if it is."""
+        """What this one takes; DiscardedError if nothing is left.
+
+        is_known: asked only then. care_of_address: where it is bound with the virtual HA that it speaks to, if it is.
+        """
         place = source[:_SOURCE_OCTETS]
         bucket = self._sources.find(place, now)
         if not bucket.take(now):
@@ -60,7 +70,7 @@ class UpdateLimits:
         else:
             bucket.give_back()
             limit = "limited_all"
-        if is_known:
+        if is_known():
             at_home = care_of_address is not None and care_of_address[:_SOURCE_OCTETS] == place
             reserve = self._reserves.find(home_address + place if at_home else home_address, now)
             if reserve.take(now):

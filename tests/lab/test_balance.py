@@ -110,12 +110,12 @@ def test_a_thousand_on_one_of_three_end_within_the_marks_and_traffic_goes_on(
     one, many = advised
     here, home = topology.CN_ADDRESS, home_address(51)
     flows = [
-        Flow("CN to MN", "cn", here, "mn1", home, 5051, 30),
-        Flow("MN to CN", "mn1", home, "cn", here, 5051, 30),
+        Flow("CN to MN", "cn", here, "mn1", home, 5051, 25),
+        Flow("MN to CN", "mn1", home, "cn", here, 5051, 25),
     ]
     playbooks.playbook("deploy", "-e", settings("auto")).must_succeed()
     started = time.monotonic()
-    agents.wait_for("the load is balanced", balanced, 25)
+    agents.wait_for("the load is balanced", balanced, 20)
     took = time.monotonic() - started
     measured: list[Measured] = [flow.finish() for flow in flows]
     counted, (mover, others) = handoffs(), (one.finish(), many.finish())
@@ -138,6 +138,6 @@ def test_a_thousand_on_one_of_three_end_within_the_marks_and_traffic_goes_on(
 def test_who_was_handed_off_is_left_in_peace(advised: tuple[Following, Following]) -> None:
     """Looked at for as long as a Master looks at its load several times."""
     before = loads()
-    time.sleep(6)
+    time.sleep(5)
     assert loads() == before
     assert handoffs()["done"] == CROWD - LOW

@@ -14,7 +14,7 @@ from vrrp_ha.core.balance_settings import BalanceMode, BalanceSettings
 from vrrp_ha.core.events import HandoffRequested
 from vrrp_ha.core.token_bucket import Pace
 from vrrp_ha.core.types import SECOND
-from vrrp_ha.shell import tables
+from vrrp_ha.shell import balance_config, tables
 from vrrp_ha.shell.calls import MOST_NAMED_HANDOFFS, Calls
 from vrrp_ha.shell.config import load
 from vrrp_ha.shell.control import CallError, Peer, Request
@@ -183,6 +183,25 @@ def test_handoffs_are_listed_for_programs_and_for_people():
     lines = list(tables.handoffs(answer))
     assert lines[1].split()[:4] == [HOME_TEXT, "sent", "operator", "52"]
     assert lines[-1] == "VRID 51: 0 pending, 1 sent, 0 done, 0 failed, 0 refused extensions"
+
+
+def entry(mode: str, *advice: dict, overloaded: bool = True) -> dict:
+    balance = {"mode": mode, "load": 500, "low_water": 350, "overloaded": overloaded, "advice": list(advice)}
+    return {"vrid": 51, "balance": balance}
+
+
+def test_status_warns_of_an_overloaded_virtual_ha_and_says_what_to_do():
+    two = {"to": 52, "count": 100}, {"to": 53, "count": 50}
+    assert list(balance_config.remarks([entry("advise", *two)])) == [
+        "vrid 51: load 500 is above 350: hand off 100 to VRID 52, 50 to VRID 53"
+    ]
+    assert list(balance_config.remarks([entry("auto", two[0])])) == [
+        "vrid 51: load 500 is above 350: handing off 100 to VRID 52"
+    ]
+    assert list(balance_config.remarks([entry("auto")])) == [
+        "vrid 51: load 500 is above 350: no other virtual HA of its home link can take more"
+    ]
+    assert list(balance_config.remarks([entry("auto", overloaded=False)])) == []
 
 
 def test_a_plain_vrrp_router_needs_no_marks():

@@ -11,7 +11,7 @@ having come then.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,13 @@ class _Notes:
     def note(self, home_address: Address, now: Instant, vrid: int) -> None:
         self._at.pop(home_address, None)
         self._at[home_address] = (now, vrid)
+
+    def note_many(self, home_addresses: Iterable[Address], now: Instant, vrid: int) -> None:
+        """The same of many, and quicker: those that are known keep their place and are forgotten a little late."""
+        self._at.update(dict.fromkeys(home_addresses, (now, vrid)))
+
+    def __bool__(self) -> bool:
+        return bool(self._at)
 
     def get(self, home_address: Address) -> tuple[Instant, int] | None:
         return self._at.get(home_address)
@@ -79,14 +86,19 @@ class Whereabouts:
                 self._departed.note(binding.home_address, now, effect.vrid)
             return
         self._arrived.forget(now - max(other.settings.balance.hold_us for other in (virtual_ha, *others)))
-        unseen = not virtual_ha.synced
-        for binding in effect.bindings:
-            home_address = binding.home_address
-            known_to = [other for other in others if home_address in other.cache]
-            if unseen or known_to or self._just_left(home_address, effect.vrid, now):
-                self._arrived.note(home_address, now, effect.vrid)
-            for other in known_to:
-                yield other, binding
+        if not virtual_ha.synced:
+            self._arrived.note_many((binding.home_address for binding in effect.bindings), now, effect.vrid)
+        elif self._departed:
+            for binding in effect.bindings:
+                if self._just_left(binding.home_address, effect.vrid, now):
+                    self._arrived.note(binding.home_address, now, effect.vrid)
+        for other in others:
+            if not len(other.cache):
+                continue
+            for binding in effect.bindings:
+                if binding.home_address in other.cache:
+                    self._arrived.note(binding.home_address, now, effect.vrid)
+                    yield other, binding
 
     def others(self, vrid: int) -> list[VirtualHa]:
         """The virtual HAs that serve the same home prefix on the same link."""

@@ -27,7 +27,7 @@ from ..core.events import (
 )
 from ..core.node import Node
 from ..core.types import SECOND, Address, Instant
-from . import config, metrics, process
+from . import balance_config, config, metrics, process
 from .calls import Calls
 from .clock import monotonic, wall_clock_us
 from .config import Configuration, ConfigurationError
@@ -279,7 +279,7 @@ class Agent:
             "config_digest": self.configuration.digest,
             "config_current": self._files.are_current(),
             "healthy": not alarms,
-            "warnings": [*alarms, *self._remarks()],
+            "warnings": [*alarms, *balance_config.remarks(virtual_has), *self._remarks()],
             **totals,
             "virtual_has": virtual_has,
             "solicited_node_groups": {"wanted": len(self.host.groups), "limit": self.host.groups.limit},

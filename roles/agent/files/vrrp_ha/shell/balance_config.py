@@ -7,6 +7,9 @@ That of a virtual HA says what is different there; whether it makes sense is ask
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from typing import Any
+
 from ..core.balance_settings import BalanceMode, BalanceSettings
 from ..core.token_bucket import Pace
 from ..core.types import SECOND
@@ -51,6 +54,19 @@ def plain(settings: BalanceSettings) -> dict[str, object]:
         "rate": settings.pace.rate_millionths / _MILLION,
         "hold_time": settings.hold_us / SECOND,
     }
+
+
+def remarks(virtual_has: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """What `status` says, in the form of the control protocol, in a line for each overloaded virtual HA."""
+    for virtual_ha in virtual_has:
+        balance = virtual_ha["balance"]
+        if not balance["overloaded"]:
+            continue
+        advice = ", ".join(f"{entry['count']} to VRID {entry['to']}" for entry in balance["advice"])
+        then = f"hand off {advice}" if advice else "no other virtual HA of its home link can take more"
+        if advice and balance["mode"] == BalanceMode.AUTO.value:
+            then = f"handing off {advice}"
+        yield f"vrid {virtual_ha['vrid']}: load {balance['load']} is above {balance['low_water']}: {then}"
 
 
 def _mark(fields: Fields, name: str, otherwise: int | None) -> int | None:

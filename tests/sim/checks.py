@@ -145,6 +145,8 @@ class Checks:
         ]
         if len(servers) != 1 or world.now < world.segment.changed_at + world.master_down_us:
             return
+        if world.now - host.heard_at.get(vrid, 0) >= world.master_down_us * 3 // 4:
+            return  # one advertisement after the other was lost: it has to take over with what it has
         if world.now < servers[0].recovered_at + RECOVERED_US:
             return  # it has known some of them for a moment only, and that may be on the way or lost
         routes = host.kernel.routes[vrid]

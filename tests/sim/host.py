@@ -68,6 +68,7 @@ class Host:
         self.cable = True
         self.stalled: list[object] | None = None  # events that wait while the process is stopped
         self.started_at = 0
+        self.heard_at: dict[int, int] = {}  # when the last advertisement for a VRID came
         self.owns: set[int] = set()  # the VRIDs that it has advertised as owner since its agent started
         self.reports: Counter[str] = Counter()
         self.hooks: list[tuple[str, ...]] = []  # arguments of the operator's program, each time it was run
@@ -229,6 +230,8 @@ class Host:
     def receive(self, source_mac: bytes, packet: bytes) -> None:
         """A frame from the home link."""
         if self.cable and self.node is not None:
+            if packet[6] == vrrp.NEXT_HEADER and packet[40] & 0xF == vrrp.ADVERTISEMENT:
+                self.heard_at[packet[41]] = self.world.now
             wall = self.world.wall + self._wall_skew
             self.happens(PacketReceived(INTERFACE, source_mac, packet, wall))
 

@@ -222,6 +222,20 @@ def test_a_binding_that_ends_takes_its_handoff_with_it():
     assert status_of(registers(story, HOME, 12.0, sequence=5)) == 0
 
 
+@pytest.mark.parametrize("leaves_first", [False, True])
+def test_the_other_one_does_not_ask_the_link_whether_its_home_address_is_taken(leaves_first: bool):
+    story = fleet()
+    handed_off(story)
+    tested = [replace(v, duplicate_address_detection=True) for v in story.node.settings.virtual_has]
+    story.happens(Reconfigured(replace(story.node.settings, virtual_has=tuple(tested))), 2.1)
+    if leaves_first:
+        registers(story, HOME, 2.2, sequence=2, lifetime_s=0)
+    registers(story, HOME, 3.0, sequence=3, destination=OWN_VHA)
+    assert story.node.bindings(THERE).get(HOME)
+    registers(story, home(7), 3.0, destination=OWN_VHA)
+    assert story.node.bindings(THERE).get(home(7)) is None  # it does ask about others
+
+
 # --- one that wants to stay --------------------------------------------------------------------------------
 
 

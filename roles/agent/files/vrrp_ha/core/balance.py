@@ -55,6 +55,9 @@ class Surroundings(Protocol):
     def elsewhere(self, home_address: Address, /) -> int | None:
         """The VRID of another one in whose cache it is."""
 
+    def left_lately(self, home_address: Address, now: Instant, /) -> bool:
+        """It was in the cache of another one a moment ago."""
+
     def newcomers(self, start: int, count: int, /) -> tuple[list[Binding], bool]:
         """What others have of those that came to them, of so many from there, the oldest first; are there more?"""
 
@@ -71,6 +74,10 @@ class Alone:
 
     def elsewhere(self, _home_address: Address, /) -> int | None:
         """Nowhere."""
+
+    def left_lately(self, _home_address: Address, _now: Instant, /) -> bool:
+        """There was nowhere to be."""
+        return False
 
     def newcomers(self, _start: int, _count: int, /) -> tuple[list[Binding], bool]:
         """Nobody."""

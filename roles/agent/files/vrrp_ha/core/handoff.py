@@ -67,6 +67,7 @@ class Handoffs:
         self.refused_extensions = 0
         self._virtual_ha = virtual_ha
         self._cache = cache
+        self._held = commons.held
         self._surroundings = commons.around(virtual_ha.vrid)
         self._is_recovering = is_recovering
         self._speaks = False
@@ -158,7 +159,7 @@ class Handoffs:
                 yield from self._stands_elsewhere(binding, now)
             case BindingsGone(bindings=bindings, answered=answered):
                 for binding in bindings:
-                    yield from self._gone(binding.home_address, answered)
+                    yield from self._gone(binding, answered, now)
             case ExtensionRefused(home_address=home_address, source=source):
                 self._refused(home_address, source)
             case SpeakerChanged(speaks=speaks) if speaks != self._speaks:
@@ -196,13 +197,15 @@ class Handoffs:
         if here.care_of_address != binding.care_of_address:  # it is not there any more
             yield from self._remove(handoff)
 
-    def _gone(self, home_address: Address, answered: bool) -> Iterator[Effect]:
+    def _gone(self, binding: Binding, answered: bool, now: Instant) -> Iterator[Effect]:
+        home_address = binding.home_address
         if (pending := self._pending.named.pop(home_address, None)) is not None:
             yield from self._end(pending, HandoffState.FAILED, "not bound here any more")
         if (handoff := self._told.get(home_address)) is None:
             return
         self._let_go(handoff)
         if answered and handoff.state is not HandoffState.DONE:
+            self._held.hold(binding, self._virtual_ha.vrid, now)  # it is on its way to where it was told to go
             yield from self._end(handoff, HandoffState.DONE, "")
         elif handoff.state is HandoffState.SENT:
             yield from self._end(handoff, HandoffState.FAILED, "the binding ended")

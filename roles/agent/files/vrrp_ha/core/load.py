@@ -45,6 +45,9 @@ class Load:
         """Use these from now on."""
         self._virtual_ha = virtual_ha
         self._settings = virtual_ha.balance
+        if self._settings.mode is BalanceMode.OFF:
+            self._overloaded = False
+            self._told = None
 
     def speaker_changed(self, speaks: bool, now: Instant) -> None:
         """This member is Master now, or is not any more."""

@@ -263,8 +263,7 @@ class Registration:
         bound = request.home_address in self._cache
         if bound and self.prohibits(request.home_address):
             raise RefusedError(BindingStatus.ADMINISTRATIVELY_PROHIBITED)  # RFC 5142 section 5.3
-        kept = self._is_bound_elsewhere(request.home_address) or self._is_held(request, now)
-        if bound or kept or not address_detection.is_wanted(self._virtual_ha):
+        if bound or not address_detection.is_wanted(self._virtual_ha) or self._is_kept(request, now):
             return self._bind(request, key, now)
         if self.detection.get(request.home_address) and self.detection.replace(request, key):
             return [Report("debug", "tentative_updated")]
@@ -273,13 +272,16 @@ class Registration:
         targets = self.detection.begin(request, key, now)
         return [address_detection.probe(self._virtual_ha, target) for target in targets]
 
-    def _is_bound_elsewhere(self, home_address: Address) -> bool:
-        """Another virtual HA has asked the link about it, and defends it: a mobile node that changes between them."""
-        return any(home_address in cache for cache in self._commons.caches())
-
-    def _is_held(self, request: BindingRequest, now: Instant) -> bool:
-        """It is being recovered, and nobody was let have its addresses meanwhile."""
-        return self._commons.held.are_held(request.home_address, request.update.flags, now)
+    def _is_kept(self, request: BindingRequest, now: Instant) -> bool:
+        """The link was asked about its addresses, and nobody has been let have them since."""
+        home_address, has_link_local = request.home_address, request.update.flags & FLAG_LINK_LOCAL
+        if self._commons.held.are_held(home_address, request.update.flags, now):
+            return True  # it is being recovered
+        for cache in self._commons.caches():  # it comes from another virtual HA, which defends them ...
+            if (binding := cache.get(home_address)) is not None:
+                return not has_link_local & ~binding.flags
+        around = self._commons.around(self._virtual_ha.vrid)  # ... or did so a moment ago
+        return not has_link_local and around.left_lately(home_address, now)
 
     def _admit(self, request: BindingRequest, key: MobileNodeKey | None) -> None:
         """The tests of section 10.3.1 in its order; raises what is wrong."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # A mobile node that de-registers before it registers anew has been nowhere for a while.
 DEPARTED_US = 60 * SECOND
+LATELY_US = 10 * SECOND  # nobody else on the link has taken its address meanwhile
 MOST_NOTED = 100_000
 
 
@@ -90,7 +91,7 @@ class Whereabouts:
             self._arrived.note_many((binding.home_address for binding in effect.bindings), now, effect.vrid)
         elif self._departed:
             for binding in effect.bindings:
-                if self._just_left(binding.home_address, effect.vrid, now):
+                if self.just_left(binding.home_address, effect.vrid, now, DEPARTED_US):
                     self._arrived.note(binding.home_address, now, effect.vrid)
         for other in others:
             if not len(other.cache):
@@ -133,9 +134,10 @@ class Whereabouts:
         found = [caches[there].get(home_address) for home_address, there in part if there in caches]
         return [binding for binding in found if binding is not None], len(part) == count
 
-    def _just_left(self, home_address: Address, vrid: int, now: Instant) -> bool:
+    def just_left(self, home_address: Address, vrid: int, now: Instant, within_us: int) -> bool:
+        """It was bound at another one than this until then."""
         noted = self._departed.get(home_address)
-        return noted is not None and noted[1] != vrid and noted[0] >= now - DEPARTED_US
+        return noted is not None and noted[1] != vrid and noted[0] >= now - within_us
 
 
 class Around:
@@ -153,6 +155,10 @@ class Around:
         """Where it is bound as well."""
         bound = (o.settings.vrid for o in self._whereabouts.others(self._vrid) if home_address in o.cache)
         return next(bound, None)
+
+    def left_lately(self, home_address: Address, now: Instant) -> bool:
+        """As Whereabouts knows."""
+        return self._whereabouts.just_left(home_address, self._vrid, now, LATELY_US)
 
     def newcomers(self, start: int, count: int) -> tuple[list[Binding], bool]:
         """As Whereabouts knows."""

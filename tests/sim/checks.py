@@ -149,6 +149,8 @@ class Checks:
             return  # one advertisement after the other was lost: it has to take over with what it has
         if world.now < servers[0].recovered_at + RECOVERED_US:
             return  # it has known some of them for a moment only, and that may be on the way or lost
+        if world.now - host.heard_at.get(vrid, 0) >= world.silence_us:
+            return  # every advertisement since was lost: for all it knows it is alone, and serves with what it has
         routes = host.kernel.routes[vrid]
         for node in world.mobile_nodes:
             promised = self.promised(node)

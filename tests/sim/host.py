@@ -74,6 +74,7 @@ class Host:
         self.hooks: list[tuple[str, ...]] = []  # arguments of the operator's program, each time it was run
         self.recovered_at = -SECOND  # when it last took what another member knew better
         self._epoch = 0
+        self.heard_at: dict[int, int] = {}  # the last advertisement of each VRID
         self._saved: dict[int, list[tuple[Binding, int]]] = {}
         self._drained: frozenset[int] = frozenset()
         self._life = 0  # of the process; what was meant for another is void

@@ -70,6 +70,7 @@ class World:
         self.now = 0
         self.link = link
         self.master_down_us = 4 * interval_us  # of the least eager
+        self.silence_us = 3 * interval_us * 99 // 100  # after less nobody takes over, however its clock runs
         self.drift = drift
         self.access_loss = access_loss
         self.router_mac = bytes.fromhex("02000000ffff")

@@ -18,6 +18,7 @@ SPEC = dict(
     observed=dict(type="dict", required=True),
     leaving=dict(type="list", elements="str", default=[]),
     drift=dict(type="bool", default=True),
+    absent=dict(type="list", elements="str", default=[]),
     report=dict(type="path"),
 )
 
@@ -35,6 +36,7 @@ class ActionModule(ActionBase):
             arguments["observed"],
             frozenset(arguments["leaving"]),
             arguments["drift"],
+            frozenset(arguments["absent"]),
         )
         problems = fleet.problems()
         if arguments["report"]:

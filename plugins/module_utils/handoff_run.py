@@ -129,7 +129,7 @@ def _step(wanted, status, known, control):
         virtual_ha = must_be_master(status, wanted.vrid)
         load = (virtual_ha.get("balance") or {}).get("load", virtual_ha["bindings"])
         under_way = _under_way_by_target(known)
-        there = next((entry["count"] for entry in under_way if entry["to"] == wanted.to), 0)
+        there = sum(e["count"] for e in under_way if (e["to"], e["reason"]) == (wanted.to, OF_OPERATOR))
         free = load - known["counts"]["pending"]
         return Step(wanted, max(0, min(wanted.count - there, free)), None, [])
     bound = bound_at(control, wanted.vrid, wanted.homes)
@@ -149,14 +149,13 @@ def _step(wanted, status, known, control):
 
 
 def _under_way_by_target(known):
-    """How many of the operator's wait or were told and did not answer yet, by where they are to go."""
-    counts = {}
-    for entry in known.get("unnamed") or []:
-        counts[entry["to"]] = counts.get(entry["to"], 0) + entry["count"]
+    """How many wait or were told and did not answer yet, by where they are to go and who wants that."""
+    counts = {(entry["to"], OF_OPERATOR): entry["count"] for entry in known.get("unnamed") or []}
     for entry in known["handoffs"]:
-        if entry["state"] in UNDER_WAY and entry["reason"] == OF_OPERATOR:
-            counts[entry["to"]] = counts.get(entry["to"], 0) + 1
-    return [dict(to=to, count=count) for to, count in counts.items()]
+        if entry["state"] in UNDER_WAY:
+            what = (entry["to"], entry["reason"])
+            counts[what] = counts.get(what, 0) + 1
+    return [dict(to=to, reason=reason, count=count) for (to, reason), count in counts.items()]
 
 
 def _ask(control, step):

@@ -105,8 +105,7 @@ handoffs:
   description:
     - The mobile nodes that were asked to use another virtual HA, for each virtual HA that knows of any. V(counts)
       says how many are pending and sent now, and how many were done and failed since the agent started; V(unnamed)
-      how many more are wanted whoever they are; V(under_way) how many an operator wanted to go where and are not there
-      yet.
+      how many more are wanted whoever they are; V(under_way) how many are to go where, and are not there yet.
   returned: success
   type: list
   elements: dict
@@ -114,7 +113,7 @@ handoffs:
     - vrid: 51
       counts: {"pending": 2, "sent": 1, "done": 12, "failed": 0, "refused_extensions": 0}
       unnamed: [{"to": 52, "count": 2}]
-      under_way: [{"to": 52, "count": 3}]
+      under_way: [{"to": 52, "reason": "operator", "count": 3}]
       handoffs:
         - home_address: 2001:db8:1::1001
           state: sent

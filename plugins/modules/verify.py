@@ -38,6 +38,13 @@ options:
     type: list
     elements: str
     default: []
+  absent:
+    description:
+      - Hosts that are not to have an agent, though the plan still has them as members. Nothing is expected of them.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.2.0
   drift:
     description:
       - A host that differs from what M(mip6.vrrp_ha.agent) was asked for is a problem. V(false) is for the middle of a

@@ -44,6 +44,7 @@ class Fleet:
     observed: dict[str, dict[str, Any]]
     leaving: frozenset[str] = frozenset()  # hosts that are to be taken out of service
     drift: bool = True  # a host that a deploy would change is a problem
+    absent: frozenset[str] = frozenset()  # hosts that are not to have an agent any more
 
     def problems(self) -> list[Problem]:
         """Everything that is wrong, the hosts first and then VRID by VRID."""
@@ -93,6 +94,8 @@ class Fleet:
     # hosts
 
     def _of_host(self, host: str) -> list[Problem]:
+        if host in self.absent:
+            return []
         if host not in self.observed:
             return [Problem(host, None, "was not asked", "run without --limit, and is it in the inventory?")]
         answer = self.observed[host]
@@ -121,7 +124,9 @@ class Fleet:
 
     def _of_virtual_ha(self, entry: dict[str, Any]) -> list[Problem]:
         vrid = entry["vrid"]
-        states = {host: self._state(host, vrid) for host in _members(entry)}
+        states = {host: self._state(host, vrid) for host in _members(entry) if host not in self.absent}
+        if not states:
+            return []
         known = {host: state for host, state in states.items() if state is not None}
         found = [
             Problem(host, vrid, "is down" if self._status(host) is None else "is not run by its agent", "deploy")

@@ -222,7 +222,7 @@ def test_agent_info_returns_the_handoffs_and_how_many_are_under_way_where_to(fak
     agent.call("handoff", vrid=51, to=53, count=2)
     (found,) = info(fake, agent, 1)["handoffs"]
     assert [entry["home_address"] for entry in found["handoffs"]] == HOMES[:1]
-    assert found["under_way"] == [dict(to=53, count=2), dict(to=52, count=2)]
+    assert [(entry["to"], entry["count"]) for entry in found["under_way"]] == [(53, 2), (52, 2)]
     assert info(fake, agent, 0)["handoffs"] == []
 
 

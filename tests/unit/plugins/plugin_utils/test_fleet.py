@@ -163,3 +163,17 @@ def test_drift_is_no_problem_in_the_middle_of_a_change(answers):
     answers["ha2"].update(changes=["release: new"], restart_pending=True)
     assert len(lines(answers)) == 2
     assert Fleet([VIRTUAL_HA], answers, drift=False).problems() == []
+
+
+def test_of_a_host_that_is_not_to_have_an_agent_nothing_is_expected(answers):
+    answers["ha1"] = dict(status=None, changes=["service: start"])
+    state(answers, "ha2")["state"] = "master"
+    assert Fleet([VIRTUAL_HA], answers, absent=frozenset(["ha1"])).problems() == []
+    assert Fleet([VIRTUAL_HA], {}, absent=frozenset(answers)).problems() == []
+
+
+def test_a_host_that_is_gone_leaves_nobody_to_do_without_the_last_one(answers):
+    answers["ha3"] = dict(status=None)
+    state(answers, "ha2")["drained"] = True
+    (problem,) = Fleet([VIRTUAL_HA], answers, frozenset(["ha1"]), absent=frozenset(["ha3"])).problems()
+    assert "would have no healthy member left: ha2 is drained" in problem.line()

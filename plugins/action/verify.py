@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.mip6.vrrp_ha.plugins.module_utils.spec import FLEET_VIRTUAL_HA, without_none
-from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils import verify_report
+from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils import report_files, verify_report
 from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.fleet import Fleet
 
 SPEC = dict(
@@ -40,13 +39,7 @@ class ActionModule(ActionBase):
         )
         problems = fleet.problems()
         if arguments["report"]:
-            try:
-                result["report"] = verify_report.write(arguments["report"], fleet, problems)
-            except OSError as error:
-                message = (
-                    f"report: {error.filename or arguments['report']}: {error.strerror}; name a directory to write to"
-                )
-                raise AnsibleActionFail(message) from error
+            result["report"] = report_files.write(arguments["report"], verify_report.files(fleet, problems))
         result.update(
             changed=False,
             failed=bool(problems),

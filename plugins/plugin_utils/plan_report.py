@@ -103,10 +103,11 @@ def _aligned(rows: list[list[str]]) -> list[str]:
 
 def plan_markdown(virtual_has: Sequence[Mapping[str, Any]], drained: Collection[str] = ()) -> str:
     """The same for a page or a pull request."""
-    return "\n\n".join("\n".join(_piped(rows)) for rows in plan_rows(virtual_has, drained)) + "\n"
+    return "\n\n".join("\n".join(piped(rows)) for rows in plan_rows(virtual_has, drained)) + "\n"
 
 
-def _piped(rows: list[list[str]]) -> Iterable[str]:
+def piped(rows: list[list[str]]) -> Iterable[str]:
+    """The lines of a table in Markdown, the first row its head."""
     for position, row in enumerate(rows):
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
         if position == 0:

@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from typing import Any
 from xml.etree import ElementTree
@@ -59,18 +57,9 @@ def as_junit(fleet: Fleet, problems: Sequence[Problem]) -> str:
     return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def write(directory: str, fleet: Fleet, problems: Sequence[Problem]) -> list[str]:
-    """Both files, each all or nothing, in a directory that is made if need be; their paths. OSError if that fails."""
-    os.makedirs(directory, exist_ok=True)
-    paths = []
-    for name, content in ((JSON_FILE, as_json(fleet, problems)), (JUNIT_FILE, as_junit(fleet, problems))):
-        path = os.path.join(directory, name)
-        with tempfile.NamedTemporaryFile("w", dir=directory, delete=False, encoding="utf-8") as file:
-            file.write(content)
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, path)
-        paths.append(path)
-    return paths
+def files(fleet: Fleet, problems: Sequence[Problem]) -> dict[str, str]:
+    """Both, by file name."""
+    return {JSON_FILE: as_json(fleet, problems), JUNIT_FILE: as_junit(fleet, problems)}
 
 
 def _title(entry: dict[str, Any]) -> str:

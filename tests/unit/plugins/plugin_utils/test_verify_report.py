@@ -6,7 +6,7 @@ import json
 from xml.etree import ElementTree
 
 import pytest
-from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils import verify_report
+from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils import report_files, verify_report
 from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.fleet import Fleet
 
 VIRTUAL_HA = {"vrid": 51, "name": "vha-a", "addresses": ["2001:db8:1::51"], "priorities": {"ha1": 255, "ha2": 200}}
@@ -22,7 +22,9 @@ def answers(fake):
 
 def write(tmp_path, answers):
     fleet = Fleet([VIRTUAL_HA], answers)
-    json_path, junit_path = verify_report.write(str(tmp_path / "new" / "place"), fleet, fleet.problems())
+    json_path, junit_path = report_files.write(
+        str(tmp_path / "new" / "place"), verify_report.files(fleet, fleet.problems())
+    )
     with open(json_path, encoding="utf-8") as file:
         return json.load(file), ElementTree.parse(junit_path).getroot()
 

@@ -163,6 +163,9 @@ def test_master_defends_its_addresses_against_duplicate_address_detection(pair: 
 def test_master_answers_a_router_solicitation_for_the_virtual_router_and_its_backup_does_not(
     pair: Pair, source: str
 ) -> None:
+    pair.a.wait_until(
+        lambda status: status["home_agent"]["backups_agree"], timeout=20
+    )  # of its Masters b has heard a few
     sent = pair.segment.multicast(frames.router_solicitation(source, NEIGHBOUR_MAC))
     answer = pair.segment.wait_for(lambda f: f.icmp == frames.RA, since=sent, timeout=5)
     assert (answer.host, answer.source_mac) == ("a", frames.virtual_mac(VRID))

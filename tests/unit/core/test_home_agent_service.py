@@ -89,9 +89,9 @@ def test_backups_that_ask_one_after_the_other_are_not_one_that_lags():
 
 def test_one_content_backup_does_not_speak_for_another():
     served = service()
-    asked(served, 0, 6, source=BACKUP)
-    asked(served, 7, source=OTHER)
+    asked(served, 0, 2, 12, source=BACKUP)
+    asked(served, 13, source=OTHER)
     assert not served.backups_agree
-    served.handle(TimerFired(), at(21))
+    served.handle(TimerFired(), at(27))
     assert served.backups_agree
-    assert served.deadline() == at(22)
+    assert served.deadline() == at(28)

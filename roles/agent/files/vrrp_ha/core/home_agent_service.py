@@ -21,9 +21,9 @@ from .router_advertiser import ServiceChanged
 from .settings import VirtualHaSettings
 from .types import SECOND, Address, Binding, Instant
 
-# A Backup that starts, or missed something, asks a few times within a second or two and has everything; one that cannot
-# be synchronised asks every 10 s.
-PATIENCE_US = 5 * SECOND
+# A Backup that starts, or missed something, or heard of another Master for a moment, asks a few times within seconds and
+# has everything; one that cannot be synchronised asks at once, after 1 and 2 s, then every 10 s.
+PATIENCE_US = 11 * SECOND
 ASKS_NO_MORE_US = 15 * SECOND
 _MOST_MEMBERS = 64
 

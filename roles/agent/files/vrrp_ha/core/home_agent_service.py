@@ -21,7 +21,7 @@ from .router_advertiser import ServiceChanged
 from .settings import VirtualHaSettings
 from .types import SECOND, Address, Binding, Instant
 
-# A Backup that starts, or missed something, or heard of another Master for a moment, asks a few times within seconds and
+# A Backup that starts, missed something, or heard of another Master for a moment asks a few times within seconds and
 # has everything; one that cannot be synchronised asks at once, after 1 and 2 s, then every 10 s.
 PATIENCE_US = 11 * SECOND
 ASKS_NO_MORE_US = 15 * SECOND

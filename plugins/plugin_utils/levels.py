@@ -36,7 +36,8 @@ def goals(loads: Mapping[int, int], rooms: Mapping[int, int], tolerance: float) 
     total = sum(loads.values())
 
     def within(least: int, most: int) -> dict[int, int]:
-        return {who: min(max(load, min(least, rooms[who])), min(most, rooms[who])) for who, load in loads.items()}
+        raised = {who: max(load, min(least, rooms[who])) for who, load in loads.items()}
+        return {who: min(load, most, rooms[who]) for who, load in raised.items()}
 
     def amount(least: int, most: int) -> int:
         return sum(within(least, most).values())

@@ -121,7 +121,8 @@ def rebalance(
             if count:
                 lines.append(f"VRID {source.vrid}: {count} mobile nodes to VRID {target.vrid}")
             master = source.returns_to or source.master
-            assert master is not None
+            if master is None:
+                raise AssertionError(f"VRID {source.vrid} has no Master and yet somebody to move")
             if master is source.master:
                 wanted = count + source.going_to(target.vrid, OF_OPERATOR)
                 entry = {"vrid": source.vrid, "to": target.vrid, "count": wanted}

@@ -47,7 +47,7 @@ def tunnels(link, data: bytes) -> list[bytes]:
     """The home agents by which a packet for the home address comes to the mobile node, and it comes once."""
     with link.mn.capture("eth0") as capture:
         send(link.cn, udp(CN, HOME, data))
-        found = [frame for _, frame in capture.frames(lambda f: tunnelled_to_mn(f) and f.endswith(data), 0.3)]
+        found = [frame for _unused, frame in capture.frames(lambda f: tunnelled_to_mn(f) and f.endswith(data), 0.3)]
     return [frame[22:38] for frame in found]
 
 

@@ -115,7 +115,7 @@ class Balancing:
         self.world.run(8)
         self.nodes = [
             self._add(self.world.virtual_has[place], number, manners[number % len(manners)])
-            for number, place in enumerate(place for place, count in enumerate(at) for _ in range(count))
+            for number, place in enumerate(place for place, count in enumerate(at) for _unused in range(count))
         ]
         for node in self.nodes:
             self.world.after(self.world.rng.randint(0, 200) * MILLISECOND, node.register)

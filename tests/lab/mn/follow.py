@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright: the mip6.vrrp_ha developers
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Mobile nodes that stay where they are and change their home agent when theirs asks them to, make before break.

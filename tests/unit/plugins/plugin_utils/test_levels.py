@@ -51,7 +51,7 @@ def test_one_alone_and_nobody_at_all():
 @st.composite
 def fleets(draw):
     loads = draw(st.lists(st.integers(0, 2000), min_size=1, max_size=6))
-    rooms = [draw(st.one_of(st.just(PLENTY), st.integers(0, 2000))) for _ in loads]
+    rooms = [draw(st.one_of(st.just(PLENTY), st.integers(0, 2000))) for _unused in loads]
     return loads, rooms, draw(st.integers(0, 100))
 
 

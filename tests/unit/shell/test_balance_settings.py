@@ -10,6 +10,7 @@ from tests.unit.core.handing_off import bind, fleet, marks, registers
 from tests.unit.core.nodes import at, virtual_ha
 from tests.unit.core.registering import HOME
 from tests.unit.shell.test_config import Files
+from vrrp_ha.cli import main
 from vrrp_ha.core.balance_settings import BalanceMode, BalanceSettings
 from vrrp_ha.core.events import HandoffRequested
 from vrrp_ha.core.token_bucket import Pace
@@ -183,6 +184,12 @@ def test_handoffs_are_listed_for_programs_and_for_people():
     lines = list(tables.handoffs(answer))
     assert lines[1].split()[:4] == [HOME_TEXT, "sent", "operator", "52"]
     assert lines[-1] == "VRID 51: 0 pending, 1 sent, 0 done, 0 failed, 0 refused extensions"
+
+
+@pytest.mark.parametrize("words", [[], ["--count", "3", "--cancel"], ["2001:db8:1::1", "--count", "3"]])
+def test_the_command_wants_one_way_to_say_who_goes(words, capsys):
+    assert main(["handoff", "51", *words]) == 2
+    assert "one of them only" in capsys.readouterr().err
 
 
 def entry(mode: str, *advice: dict, overloaded: bool = True) -> dict:

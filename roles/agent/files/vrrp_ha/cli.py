@@ -315,11 +315,15 @@ def _home_agents(options: argparse.Namespace, client: Client) -> None:
     _show(result, tables.home_agents(result), options.json)
 
 
-@_asking
-def _handoff(options: argparse.Namespace, client: Client) -> int:
+def _handoff(options: argparse.Namespace) -> int:
     if bool(options.home_address) + (options.count is not None) + options.cancel != 1:
         print("vrrp-ha handoff: give home addresses, --count or --cancel, and one of them only", file=sys.stderr)
         return USAGE
+    return int(_hand_off(options))
+
+
+@_asking
+def _hand_off(options: argparse.Namespace, client: Client) -> int:
     result = client.call(
         "handoff", vrid=options.vrid, home_addresses=options.home_address or None, count=options.count, to=options.to,
         cancel=options.cancel or None,

@@ -168,7 +168,7 @@ def main() -> int:
     homes = [(first + number).to_bytes(16, "big") for number in range(args.count)]
     nodes = {home: roam.MobileNode(number, home, old.home_agent, sequence) for number, home in enumerate(homes)}
     crowd = Followers(args, old, nodes)
-    signal.signal(signal.SIGTERM, lambda *_: setattr(crowd, "over", True))
+    signal.signal(signal.SIGTERM, lambda *_unused: setattr(crowd, "over", True))
     result = crowd.go()
     print(json.dumps(result))
     return 0 if result["registered"] == args.count else 1

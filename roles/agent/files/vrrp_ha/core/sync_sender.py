@@ -15,11 +15,11 @@ from collections.abc import Iterable, Iterator
 from ..wire.bc_sync import LIFETIME_UNIT_US, BcDigest, BcRequest, BcUpdate, BindingOption
 from .binding_cache import BindingCache
 from .settings import SyncSettings
-from .types import MILLISECOND, SECOND, Address, Binding, Instant
+from .types import MILLISECOND, Address, Binding, Instant
 
 REPEAT_US = 100 * MILLISECOND
 COALESCE_US = 20 * MILLISECOND  # changes this close together are repeated together
-ANSWER_US = 1 * SECOND  # requests within this are answered once
+ANSWER_US = 900 * MILLISECOND  # requests within this are answered once; members ask again after a second
 FIRST_DIGEST_US = 100 * MILLISECOND  # a new Master's: the others should know soon whether they follow it
 # Some 300,000 bindings a second, which is what the other end can take in; a turn is well below 2 ms of work.
 TURN_BINDINGS = 512

@@ -33,9 +33,7 @@ class AdvertisementCheck:
         """Reports of differences that are new. A source that is a virtual router is compared with that one alone."""
         if self._heard.get(source) == theirs:
             return
-        if len(self._heard) >= _MOST_REMEMBERED:
-            del self._heard[next(iter(self._heard))]
-        self._heard[source] = theirs
+        self._remember(source, theirs)
         same = [settings for settings in virtual_routers if settings.link_local == source]
         for settings in _different(same or virtual_routers):
             ours = advertisement(settings)
@@ -45,6 +43,11 @@ class AdvertisementCheck:
                     self._told.add(key)
                     fields: dict[str, object] = {"router": text(source), "what": what, "ours": we, "theirs": they}
                     yield Report("warning", "router_advertisement_inconsistent", settings.vrid, fields)
+
+    def _remember(self, source: Address, theirs: RouterAdvertisement) -> None:
+        if len(self._heard) >= _MOST_REMEMBERED:
+            del self._heard[next(iter(self._heard))]
+        self._heard[source] = theirs
 
     def forget(self) -> None:
         """The configuration changed: what still differs is told again."""

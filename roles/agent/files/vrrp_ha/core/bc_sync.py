@@ -240,7 +240,7 @@ class BcSync:
 
     def _note_departed(self, options: list[wire.BindingOption], now: Instant) -> None:
         """A deletion that is newer than what it deletes is the mobile node's own: core/departed.py."""
-        for _, sequence, _, home, _ in [option for option in options if not option[0]]:
+        for _lifetime, sequence, _flags, home, _care_of in [option for option in options if not option[0]]:
             if (bound := self._cache.get(home)) and is_greater(sequence, bound.sequence):
                 self._cache.departed.note(home, sequence, now)
 

@@ -105,7 +105,7 @@ class BindingCache:
         least = now + LIFETIME_UNIT_US
         found = [
             (expires - now, sequence, flags, home, care_of)
-            for home, (care_of, sequence, flags, expires, _) in zip(self._homes[start:end], records, strict=True)
+            for home, (care_of, sequence, flags, expires, _unused) in zip(self._homes[start:end], records, strict=True)
             if home is not None and expires >= least
         ]
         return found, (end if end < len(self._homes) else None)
@@ -119,7 +119,7 @@ class BindingCache:
         if slot is None:
             self._store(self._new_slot(home), home, care_of, binding.sequence, binding.flags, binding.expires)
             return True
-        was_care_of, _, _, was_expires, was_part = _RECORD.unpack_from(self._records, slot * _RECORD_LENGTH)
+        was_care_of, _unused, _unused, was_expires, was_part = _RECORD.unpack_from(self._records, slot * _RECORD_LENGTH)
         self._withdraw(slot, was_expires, was_part)
         self._store(slot, home, care_of, binding.sequence, binding.flags, binding.expires)
         return bool(care_of != was_care_of)
@@ -221,7 +221,7 @@ class BindingCache:
     def _binding(self, slot: int) -> Binding:
         home = self._homes[slot]
         assert home is not None
-        care_of, sequence, flags, expires, _ = _RECORD.unpack_from(self._records, slot * _RECORD_LENGTH)
+        care_of, sequence, flags, expires, _unused = _RECORD.unpack_from(self._records, slot * _RECORD_LENGTH)
         return Binding(home, care_of, sequence, flags, expires)
 
     def _has(self, home: Address, care_of: Address) -> bool:
@@ -303,7 +303,7 @@ class BindingCache:
     def _reschedule(self, slot: int, was_expires: Instant, expires: Instant) -> None:
         self._unschedule(slot, was_expires)
         offset = slot * _RECORD_LENGTH
-        care_of, sequence, flags, _, part = _RECORD.unpack_from(self._records, offset)
+        care_of, sequence, flags, _unused, part = _RECORD.unpack_from(self._records, offset)
         _RECORD.pack_into(self._records, offset, care_of, sequence, flags, expires, part)
         self._schedule(slot, expires)
 

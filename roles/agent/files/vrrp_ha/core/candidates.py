@@ -38,7 +38,7 @@ class Candidates:
 
     def next(self, now: Instant) -> Binding | None:
         """The next one as it is bound now; None if a few windows had nobody."""
-        for _ in range(_MOST_WINDOWS):
+        for _unused in range(_MOST_WINDOWS):
             while self._window:
                 binding = self._cache.get(self._window.popleft().home_address)
                 if binding is not None and self._is_good(binding, now):

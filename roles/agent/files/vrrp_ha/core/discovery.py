@@ -70,7 +70,7 @@ class Discovery:
 
     def deadline(self) -> Instant | None:
         """When the next solicitation is due."""
-        return min((due for due, _ in self._soliciting.values()), default=None)
+        return min((due for due, _unused in self._soliciting.values()), default=None)
 
     def timer(self, now: Instant) -> Iterator[object]:
         """RFC 4861 section 6.3.7. Without a link-layer address: nobody is to take this member for a host."""

@@ -86,7 +86,7 @@ class HomeAgentService:
             if len(self._asking) > _MOST_MEMBERS:
                 del self._asking[next(iter(self._asking))]
         elif isinstance(event, TimerFired):
-            for source in [source for source, (_, last) in self._asking.items() if now - last >= ASKS_NO_MORE_US]:
+            for source in [source for source, (_unused, last) in self._asking.items() if now - last >= ASKS_NO_MORE_US]:
                 del self._asking[source]
         self._preference = self.preference
         said = self.information()
@@ -99,7 +99,7 @@ class HomeAgentService:
         """When the first of those that asked counts as content."""
         if not self._asking:
             return None
-        return Instant(min(last for _, last in self._asking.values()) + ASKS_NO_MORE_US)
+        return Instant(min(last for _unused, last in self._asking.values()) + ASKS_NO_MORE_US)
 
     def reconfigure(self, settings: VirtualHaSettings) -> None:
         """Other settings of the same virtual HA; that they are told is seen to elsewhere."""

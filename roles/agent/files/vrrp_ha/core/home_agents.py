@@ -73,7 +73,9 @@ class HomeAgentsList:
             entry = self._entries[source] = _Entry(preference, now)
         entry.preference = preference
         entry.expires = Instant(now + lifetime_us)
-        return all([_learn(entry, option, now) for option in advertisement.options if _is_address(option)])
+        # Every address is learned, also after one that there was no room for.
+        learned = [_learn(entry, option, now) for option in advertisement.options if _is_address(option)]
+        return all(learned)
 
     def entries(self, now: Instant) -> list[HomeAgent]:
         """Those whose lifetime is not over, with the addresses whose prefixes are still valid."""

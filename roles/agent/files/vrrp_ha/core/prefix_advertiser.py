@@ -184,7 +184,7 @@ class PrefixAdvertiser:
         walk = self._walk
         if walk is None or now < walk.due:
             return
-        for _ in range(_SLOTS_AT_ONCE):
+        for _unused in range(_SLOTS_AT_ONCE):
             found, place = self._cache.chunk(walk.position, 1)
             walk.position = 0 if place is None else place
             for binding in found:
@@ -210,7 +210,7 @@ class PrefixAdvertiser:
     def _again(self, now: Instant) -> Iterator[object]:
         """Section 10.6.2: after 3, 6 and 12 s, until the mobile node answers by a solicitation."""
         while self._timeouts and self._timeouts[0][0] <= now:
-            _, home_address, attempts = heappop(self._timeouts)
+            _unused, home_address, attempts = heappop(self._timeouts)
             waiting = self._waiting.get(home_address)
             if waiting is None or waiting[0] != attempts:
                 continue

@@ -97,7 +97,7 @@ class SyncSender:
         """Everything that was still to be said, once, and the digest."""
         if not self._active:
             return
-        for _, changes in self._later:
+        for _unused, changes in self._later:
             self._ready.extend(changes)
         self._later.clear()
         yield from self._send_changes(len(self._ready), now)
@@ -144,7 +144,7 @@ class SyncSender:
     def _send_changes(self, limit: int, now: Instant) -> Iterator[Message]:
         options: dict[Address, BindingOption] = {}
         again: dict[Address, _Change] = {}
-        for _ in range(min(limit, len(self._ready))):
+        for _unused in range(min(limit, len(self._ready))):
             binding, sends = self._ready.popleft()
             home = binding.home_address
             option = self._option(binding, now)

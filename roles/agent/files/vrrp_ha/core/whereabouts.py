@@ -52,7 +52,9 @@ class _Notes:
 
     def part(self, start: int, count: int) -> list[tuple[Address, int]]:
         """(home address, VRID) of so many, from that one."""
-        return [(home_address, vrid) for home_address, (_, vrid) in islice(self._at.items(), start, start + count)]
+        return [
+            (home_address, vrid) for home_address, (_unused, vrid) in islice(self._at.items(), start, start + count)
+        ]
 
     def forget(self, before: int) -> None:
         while self._at:

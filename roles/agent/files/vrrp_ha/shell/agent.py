@@ -143,9 +143,9 @@ class Agent:
         self._metrics_file.close()
         self._metrics_server.close()
         self.host.stop()
-        for _ in self._saving or ():
+        for _unused in self._saving or ():
             pass
-        for _ in self._state.save_bindings(self.node.snapshot(), monotonic(), wall_clock_us()):
+        for _unused in self._state.save_bindings(self.node.snapshot(), monotonic(), wall_clock_us()):
             pass
         self._save_heard()
         self._state.close()

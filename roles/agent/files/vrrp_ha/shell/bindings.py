@@ -202,16 +202,16 @@ class Installer:
             return
         while new:
             refused = table.routes.install(self._route, new.items())
-            for _, failure in refused:
+            for _unused, failure in refused:
                 if failure.error not in _OUT_OF_MEMORY:
                     raise failure.exception()
-            new = {home: new[home] for home, _ in refused}
+            new = {home: new[home] for home, _unused in refused}
             if new:
                 yield _PAUSE
 
     def _remove_routes(self, table: BindingTable, homes: Iterable[Address]) -> None:
         if table.routes is not None:
-            for _, failure in table.routes.remove(self._route, homes):
+            for _unused, failure in table.routes.remove(self._route, homes):
                 raise failure.exception()
 
     def _routes_again(self, table: BindingTable, missing: dict[Address, Address]) -> Iterator[bool]:

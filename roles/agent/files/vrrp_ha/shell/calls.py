@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from ..core.events import HandoffsCancelled, HandoffWanted
 from ..core.types import (
@@ -216,7 +216,7 @@ class Calls:
         if not others:
             message = f"no other virtual HA here serves the home prefix of VRID {vrid}"
             raise CallError("bad_request", message, "Mobile nodes can keep their home addresses only on its home link.")
-        if to is not None and (type(to) is not int or to not in others):
+        if to is not None and (not _is_number(to) or to not in others):
             message = f"'to' must be another virtual HA of the home link of VRID {vrid}"
             raise CallError("bad_request", message, f"There are: {there}. Leave it out for the least loaded.")
         return to
@@ -242,7 +242,7 @@ class Calls:
 
     def _vrid(self, arguments: Json) -> int:
         vrid = arguments.get("vrid")
-        if not isinstance(vrid, int) or isinstance(vrid, bool):
+        if not _is_number(vrid):
             raise CallError("bad_request", "'vrid' is required", "Give the number of a virtual HA.")
         self._check_known([vrid])
         return vrid
@@ -251,7 +251,7 @@ class Calls:
         vrids = arguments.get("vrids")
         if vrids is None:
             return self._agent.node.vrids
-        if not isinstance(vrids, list) or not all(type(vrid) is int for vrid in vrids):
+        if not isinstance(vrids, list) or not all(_is_number(vrid) for vrid in vrids):
             raise CallError("bad_request", "'vrids' must be a list of numbers", "Leave it out for all.")
         self._check_known(vrids)
         return tuple(vrids)
@@ -276,11 +276,15 @@ def _first(entry: tuple[Address, Binding]) -> Address:
     return entry[0]
 
 
+def _is_number(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)  # True is an int, too
+
+
 def _number(arguments: Json, name: str, default: int, most: int | None, least: int = 1) -> int:
     value = arguments.get(name)
     if value is None:
         return default
-    if type(value) is not int or value < least or (most is not None and value > most):
+    if not _is_number(value) or value < least or (most is not None and value > most):
         bounds = f"{least} to {most}" if most is not None else f"at least {least}"
         raise CallError("bad_request", f"'{name}' must be a number, {bounds}", "Correct or leave it out.")
     return value

@@ -116,7 +116,7 @@ def _ticks(order: str, body: bytes) -> int:
 
 def _pcapng_frame(number: int, order: str, kind: int, body: bytes, interfaces: list[tuple[int, int]]) -> Frame:
     if kind == _SIMPLE_PACKET:
-        link_type, _ = interfaces[0]
+        link_type, _unused = interfaces[0]
         original = unpack_from(order + "I", body)[0]
         return Frame(number, None, link_type, body[4 : 4 + original], original)
     interface, high, low, captured, original = unpack_from(order + "IIIII", body)

@@ -158,7 +158,7 @@ class ControlServer:
 
     def _accept(self) -> None:
         try:
-            sock, _ = self._socket.accept()
+            sock, _unused = self._socket.accept()
         except OSError:
             return  # gone already, or out of descriptors
         peer = self._identify(sock)

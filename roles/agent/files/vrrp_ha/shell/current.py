@@ -23,7 +23,8 @@ class FilesOnDisk:
 
     def are_current(self) -> bool:
         """True when all of them are."""
-        return all([self._is_current(path, digest) for path, digest in self._wanted.items()])
+        current = [self._is_current(path, digest) for path, digest in self._wanted.items()]
+        return all(current)
 
     def _is_current(self, path: str, digest: str) -> bool:
         try:

@@ -146,7 +146,7 @@ def _worded(fields: Fields) -> dict[str, str]:
     """Names and values as people write them: a unit after its number, a name in brackets after its code."""
     worded: dict[str, str] = {}
     for name, value in fields.items():
-        coded, _, suffix = name.rpartition("_")
+        coded, _unused, suffix = name.rpartition("_")
         if suffix == "name" and coded in fields:
             worded[_words(coded)] += f" ({_words(str(value))})"
         elif suffix in _UNITS:

@@ -105,7 +105,7 @@ def all_rules(route: Netlink) -> list[Rule]:
 
 def _parse_rule(body: bytes) -> Rule:
     plain = {_FRA_DST, _FRA_PRIORITY, _FRA_TABLE, _FRA_SUPPRESS_PREFIXLEN, _FRA_PROTOCOL, _FRA_IP_PROTO}
-    _, prefix_length, source_length, tos, table, _, _, action, flags = _RULE.unpack_from(body)
+    _unused, prefix_length, source_length, tos, table, _unused, _unused, action, flags = _RULE.unpack_from(body)
     found = attributes(body, _RULE.size)
     suppress = u32(found.get(_FRA_SUPPRESS_PREFIXLEN, b"\xff\xff\xff\xff"))
     elsewhere = source_length or tos or flags or action != _ACTION_TO_TABLE or suppress != 0xFFFFFFFF
@@ -280,7 +280,7 @@ class _Template:
 
 
 def _parse_route(body: bytes) -> Route:
-    _, length, _, _, table, _, _, _, _ = _ROUTE.unpack_from(body)
+    _unused, length, _unused, _unused, table, _unused, _unused, _unused, _unused = _ROUTE.unpack_from(body)
     found = attributes(body, _ROUTE.size)
     return Route(
         table=u32(found[_RTA_TABLE]) if _RTA_TABLE in found else table,

@@ -138,7 +138,7 @@ class SolicitedNodeGroups:
     def work(self) -> OSError | None:
         """Join or leave a few; what went wrong, if anything did."""
         problem = None
-        for _ in range(min(_AT_ONCE, len(self._queue))):
+        for _unused in range(min(_AT_ONCE, len(self._queue))):
             interface, group = self._queue.popleft()
             memberships = self._open.get(interface)
             if memberships is None:

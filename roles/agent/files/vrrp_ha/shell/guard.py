@@ -177,7 +177,7 @@ class Guard:
 
     def tear_down(self, vrid: int) -> None:
         """Remove an inactive virtual router's chain and set."""
-        vha, _ = self._vhas.pop(vrid, (None, 0))
+        vha, _unused = self._vhas.pop(vrid, (None, 0))
         if vha is not None:
             tunnels = nft.batch(self._table.delete_elements(_TUNNELS, [vha.vha_address]))
             self._filter.call(tunnels, ignore=(errno.ENOENT,))
@@ -285,7 +285,7 @@ class Guard:
             self._table.create(""),
             self._table.delete(),
             *self._common_objects(),
-            *(part for vha, _ in vhas for part in self._objects(vha)),
+            *(part for vha, _unused in vhas for part in self._objects(vha)),
             *self._common_rules(),
             *(part for vha, mtu in vhas for part in self._rules(vha, mtu)),
         )

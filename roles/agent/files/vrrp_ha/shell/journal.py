@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import islice
+from types import MappingProxyType
 
 from ..core.types import SECOND, text
 from .clock import monotonic, wall_clock_us
@@ -26,7 +27,7 @@ BURST = 500
 LONGEST_LINE = 2000  # octets: less than a pipe takes in one piece
 
 Event = dict[str, object]
-_NONE: Mapping[str, object] = {}
+_NONE: Mapping[str, object] = MappingProxyType({})
 
 
 class Journal:

@@ -68,7 +68,7 @@ class Link:
 
 
 def _parse_link(body: bytes) -> Link:
-    _, _, index, flags, _ = IFINFO.unpack_from(body)
+    _unused, _unused, index, flags, _unused = IFINFO.unpack_from(body)
     found = attributes(body, IFINFO.size)
     info = attributes(found.get(IFLA_LINKINFO, b""))
     kind = info.get(INFO_KIND, b"").rstrip(b"\0").decode()
@@ -108,7 +108,7 @@ def all_addresses(route: Netlink) -> Iterator[tuple[int, bytes, int]]:
 
 
 def _parse_address(body: bytes) -> tuple[int, bytes, int]:
-    _, _, flags, _, index = IFADDR.unpack_from(body)
+    _unused, _unused, flags, _unused, index = IFADDR.unpack_from(body)
     found = attributes(body, IFADDR.size)
     if IFA_FLAGS in found:
         flags = u32(found[IFA_FLAGS])

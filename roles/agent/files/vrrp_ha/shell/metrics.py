@@ -176,7 +176,7 @@ def of_agent(status: Status) -> Iterator[Sample]:
     yield Sample("warnings", {}, len(status["warnings"]))
     yield Sample("security_associations", {}, status["security_associations"])
     for name, value in status["counters"].items():
-        prefix, _, rest = name.partition(".")
+        prefix, _unused, rest = name.partition(".")
         if rest and prefix in AGENT_FAMILY_BY_PREFIX:
             family, label = AGENT_FAMILY_BY_PREFIX[prefix]
             yield Sample(family, {label: rest}, value)
@@ -223,7 +223,7 @@ def _counters(which: Labels, counters: Mapping[str, int]) -> Iterator[Sample]:
     for counter, (family, labels) in FAMILY_BY_COUNTER.items():
         yield Sample(family, {**which, **labels}, counters.get(counter, 0))
     for name, value in counters.items():
-        prefix, _, rest = name.partition(".")
+        prefix, _unused, rest = name.partition(".")
         if rest and prefix in FAMILY_BY_PREFIX:
             family, label = FAMILY_BY_PREFIX[prefix]
             yield Sample(family, {**which, label: rest}, value)

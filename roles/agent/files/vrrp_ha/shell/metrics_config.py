@@ -49,7 +49,7 @@ def parse_listen(listen: str) -> tuple[str, int] | None:
     """Host and port, the host "" for a Unix socket's path; None if it is neither, or elsewhere than on the loopback."""
     if listen.startswith("/"):
         return "", 0
-    host, _, port = listen.rpartition(":")
+    host, _unused, port = listen.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     try:
         address = ip_address(host[1:-1] if bracketed else host)

@@ -111,7 +111,7 @@ class MetricsServer:
     def _accept(self) -> None:
         assert self._socket
         try:
-            sock, _ = self._socket.accept()
+            sock, _unused = self._socket.accept()
         except OSError:
             return  # gone already, or out of descriptors
         if len(self._clients) >= MOST_CLIENTS:

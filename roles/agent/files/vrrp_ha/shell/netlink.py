@@ -182,7 +182,7 @@ class Netlink:
 
     def notifications(self) -> Iterator[tuple[int, bytes]]:
         """Kind and body of what the subscribed groups said; OSError ENOBUFS when some of it was lost."""
-        return ((kind, body) for kind, _, body in self._queued())
+        return ((kind, body) for kind, _unused, body in self._queued())
 
     def _queued(self) -> Iterator[tuple[int, int, bytes]]:
         while True:
@@ -196,7 +196,7 @@ class Netlink:
 def _split(data: bytes) -> Iterator[tuple[int, int, bytes]]:
     offset = 0
     while offset + 16 <= len(data):
-        length, kind, flags, _, _ = HEADER.unpack_from(data, offset)
+        length, kind, flags, _unused, _unused = HEADER.unpack_from(data, offset)
         if length < 16:
             return
         yield kind, flags, data[offset + 16 : offset + length]

@@ -299,7 +299,7 @@ class Table:
     def elements(self, filter_: Netlink, name: str) -> Iterator[bytes]:
         """The keys of a set or map."""
         for found in self._read(filter_, _GET_ELEMENT, self._table + attribute_string(2, name)):
-            for _, element in each_attribute(found.get(3, b"")):
+            for _unused, element in each_attribute(found.get(3, b"")):
                 # The key is the first attribute, and its value the only one in it. Parsing takes thrice as long.
                 yield element[8 : 4 + int.from_bytes(element[4:6], sys.byteorder)]
 

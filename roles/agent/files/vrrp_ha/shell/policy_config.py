@@ -106,7 +106,7 @@ def _prefixes(fields: Fields, name: str, home_prefix: IPv6Network | None) -> tup
             shown = f"'{value}'" if isinstance(value, str) else "that"
             fields.problem(place, f"{shown} is no home address or prefix", "Write it as in 2001:db8:1:0:5::/80.")
             continue
-        if IPv6Address(str(value).split("/")[0]) != network.network_address:
+        if IPv6Address(str(value).split("/", maxsplit=1)[0]) != network.network_address:
             fields.problem(place, f"'{value}' has bits set beyond the prefix", f"Did you mean '{network}'?")
         elif home_prefix is not None and not network.overlaps(home_prefix):
             message = f"{network} is outside the home prefix {home_prefix}, so no mobile node has such an address"

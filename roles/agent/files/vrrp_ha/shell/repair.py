@@ -115,7 +115,7 @@ def look(route: Netlink, guard: Guard, found: Mapping[str, Link], vrids: Iterabl
     for vrid in vrids:
         state[setting(devices.gate_path(vrid))] = devices.read_sysctl(devices.gate_path(vrid))
     names = {found[name].index: name for name in mine & found.keys()}
-    for index, value, _ in list(links.all_addresses(route)):
+    for index, value, _unused in list(links.all_addresses(route)):
         if index in names:
             state[address(names[index], value)] = PRESENT
     state |= {rule(one): PRESENT for one in forwarding.all_rules(route) if one.table in tables or _is_moved_local(one)}

@@ -30,7 +30,7 @@ class SettingsWatch:
     def changes(self) -> Iterator[tuple[int, str, str]]:
         """Index of the device (or ALL), name of the setting, its value now. Never blocks."""
         try:
-            for _, body in self._socket.notifications():
+            for _unused, body in self._socket.notifications():
                 found = {kind: struct.unpack("=i", value)[0] for kind, value in attributes(body, _NETCONF).items()}
                 for kind, name in ((_FORWARDING, "forwarding"), (_IGNORE_LINKDOWN, "ignore_routes_with_linkdown")):
                     if kind in found:

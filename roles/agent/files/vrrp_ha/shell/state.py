@@ -208,14 +208,15 @@ def _unpack(data: bytes, now: Instant, wall_us: int) -> dict[int, list[Binding]]
     body = len(data) - _HEADER.size - _TRAILER.size
     if body < 0 or body % _ENTRY.size or not data.startswith(_MAGIC):
         raise StateError("the snapshot of the bindings is damaged: wrong size or start")
-    count, checksum = _TRAILER.unpack_from(data, len(data) - _TRAILER.size)
-    if count != body // _ENTRY.size or checksum != zlib.crc32(memoryview(data)[: -_TRAILER.size]):
+    end = len(data) - _TRAILER.size
+    count, checksum = _TRAILER.unpack_from(data, end)
+    if count != body // _ENTRY.size or checksum != zlib.crc32(memoryview(data)[:end]):
         raise StateError("the snapshot of the bindings is damaged: wrong checksum")
     saved_at = _HEADER.unpack_from(data)[1]
     # A clock that went back while the host was off (no battery, no NTP yet) must not lengthen a lifetime.
     elapsed = max(0, wall_us - saved_at)
     result: dict[int, list[Binding]] = {}
-    for vrid, flags, sequence, ends, home, care_of in _ENTRY.iter_unpack(data[_HEADER.size : -_TRAILER.size]):
+    for vrid, flags, sequence, ends, home, care_of in _ENTRY.iter_unpack(data[_HEADER.size : end]):
         remaining = ends - saved_at - elapsed
         if remaining > 0:
             binding = Binding(home, care_of, sequence, flags, Instant(now + remaining))

@@ -123,7 +123,7 @@ Message = BcRequest | BcUpdate | BcDigest
 
 def decode(payload: bytes, types: MessageTypes) -> Message:
     """The message in a payload without authenticator; unused and reserved fields are ignored."""
-    _, kind, vrid = peek(payload)
+    _unused, kind, vrid = peek(payload)
     if kind == types.update_type:
         count = payload[3]
         if count == 0:
@@ -140,7 +140,7 @@ def decode(payload: bytes, types: MessageTypes) -> Message:
     if kind == types.digest_type:
         if len(payload) != DIGEST_LENGTH:
             raise WireError("length", f"BC_DIGEST of {len(payload)} octets")
-        count, _, digest = _DIGEST.unpack_from(payload, HEADER_LENGTH)
+        count, _unused, digest = _DIGEST.unpack_from(payload, HEADER_LENGTH)
         return BcDigest(vrid, count, digest)
     raise WireError("type", f"VRRP type {kind}")
 
@@ -208,7 +208,7 @@ def verify(payload: bytes, source: Address, keys: Mapping[int, bytes]) -> tuple[
     unsigned = HEADER_LENGTH + BINDING_LENGTH * payload[3] if length >= HEADER_LENGTH else 0
     if length < HEADER_LENGTH + TRAILER_LENGTH or (payload[3] and length == unsigned):
         raise WireError("sync_unauthenticated", f"{length} octets")
-    key_id, _, counter = _TRAILER.unpack_from(payload, length - TRAILER_LENGTH)
+    key_id, _unused, counter = _TRAILER.unpack_from(payload, length - TRAILER_LENGTH)
     key = keys.get(key_id)
     if key is None:
         raise WireError("sync_unknown_key", f"key id {key_id}")

@@ -14,19 +14,38 @@ from struct import Struct
 
 from .errors import WireError
 from .ipv6 import ICMPV6, Address, Packet, check_checksum
-from .nd_options import AdvertisementInterval as AdvertisementInterval
-from .nd_options import HomeAgentInformation as HomeAgentInformation
-from .nd_options import LinkLayerAddress as LinkLayerAddress
-from .nd_options import Mtu as Mtu
-from .nd_options import Nonce as Nonce
-from .nd_options import Option as Option
-from .nd_options import OptionType as OptionType
-from .nd_options import PrefixInformation as PrefixInformation
-from .nd_options import UnknownOption as UnknownOption
-from .nd_options import decode_options, encode_options
-from .nd_options import first as first
-from .nd_options import source_link_layer as source_link_layer
-from .nd_options import target_link_layer as target_link_layer
+from .nd_options import (
+    AdvertisementInterval,
+    HomeAgentInformation,
+    LinkLayerAddress,
+    Mtu,
+    Nonce,
+    Option,
+    OptionType,
+    PrefixInformation,
+    UnknownOption,
+    decode_options,
+    encode_options,
+    first,
+    source_link_layer,
+    target_link_layer,
+)
+
+# Of nd_options.py, for whoever speaks of these messages.
+__all__ = [
+    "AdvertisementInterval",
+    "HomeAgentInformation",
+    "LinkLayerAddress",
+    "Mtu",
+    "Nonce",
+    "Option",
+    "OptionType",
+    "PrefixInformation",
+    "UnknownOption",
+    "first",
+    "source_link_layer",
+    "target_link_layer",
+]
 
 NEXT_HEADER = ICMPV6
 CHECKSUM_OFFSET = 2

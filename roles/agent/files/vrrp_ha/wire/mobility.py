@@ -17,16 +17,35 @@ from struct import Struct
 
 from .errors import WireError
 from .ipv6 import MOBILITY, NO_NEXT_HEADER, Address, Packet, check_checksum
-from .mobility_options import TIME_UNIT_US, append_options, decode_options, iter_options, time_units
-from .mobility_options import AlternateCareOf as AlternateCareOf
-from .mobility_options import Authentication as Authentication
-from .mobility_options import MobileNodeIdentifier as MobileNodeIdentifier
-from .mobility_options import Option as Option
-from .mobility_options import OptionType as OptionType
-from .mobility_options import RefreshAdvice as RefreshAdvice
-from .mobility_options import ReplayProtection as ReplayProtection
-from .mobility_options import UnknownOption as UnknownOption
-from .mobility_options import first as first
+from .mobility_options import (
+    TIME_UNIT_US,
+    AlternateCareOf,
+    Authentication,
+    MobileNodeIdentifier,
+    Option,
+    OptionType,
+    RefreshAdvice,
+    ReplayProtection,
+    UnknownOption,
+    append_options,
+    decode_options,
+    first,
+    iter_options,
+    time_units,
+)
+
+# Of mobility_options.py, for whoever speaks of these messages.
+__all__ = [
+    "AlternateCareOf",
+    "Authentication",
+    "MobileNodeIdentifier",
+    "Option",
+    "OptionType",
+    "RefreshAdvice",
+    "ReplayProtection",
+    "UnknownOption",
+    "first",
+]
 
 NEXT_HEADER = MOBILITY
 CHECKSUM_OFFSET = 4
@@ -277,7 +296,9 @@ def encode_authenticated(
     """encode() with an MN-HA authentication option after the message's own options; the checksum still 0."""
     empty = Authentication(MN_HA, spi, bytes(AUTHENTICATOR_LENGTH))
     payload = encode(replace(message, options=(*message.options, empty)))
-    at = max(at for at, kind, _ in iter_options(payload, options_offset(payload)) if kind == OptionType.AUTHENTICATION)
+    at = max(
+        at for at, kind, _unused in iter_options(payload, options_offset(payload)) if kind == OptionType.AUTHENTICATION
+    )
     covered = at + 7
     authenticator = mn_ha_authenticator(key, care_of, home, payload[:covered])
     return payload[:covered] + authenticator + payload[covered + AUTHENTICATOR_LENGTH :]

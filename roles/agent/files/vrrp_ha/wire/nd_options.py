@@ -155,7 +155,7 @@ def iter_options(payload: bytes, offset: int) -> Iterator[tuple[int, int, bytes]
 
 def decode_options(payload: bytes, offset: int) -> tuple[Option, ...]:
     """The options from this offset to the end."""
-    return tuple([_decode_option(kind, data) for _, kind, data in iter_options(payload, offset)])
+    return tuple([_decode_option(kind, data) for _unused, kind, data in iter_options(payload, offset)])
 
 
 def _decode_option(kind: int, data: bytes) -> Option:

@@ -55,7 +55,7 @@ def check_packet(packet: Packet) -> None:
         raise WireError("next_header", f"{packet.next_header}")
     if packet.hop_limit != HOP_LIMIT:
         raise WireError("hop_limit", f"{packet.hop_limit}")
-    _, kind, _ = peek(packet.payload)
+    _unused, kind, _unused = peek(packet.payload)
     if kind == ADVERTISEMENT:
         _check_length(packet.payload)
     check_checksum(packet)
@@ -81,7 +81,7 @@ def _check_length(payload: bytes) -> None:
 
 def decode(payload: bytes) -> Advertisement:
     """An ADVERTISEMENT; reserved bits are ignored (RFC 9568 section 5.2.6), the checksum was checked before."""
-    _, kind, vrid = peek(payload)
+    _unused, kind, vrid = peek(payload)
     if kind != ADVERTISEMENT:
         raise WireError("type", f"VRRP type {kind}")
     _check_length(payload)

@@ -107,7 +107,7 @@ def problems(text: str, known: dict[str, str]) -> list[str]:
             found.append(f"{here}: in work is no state to leave it in")
     found += [f"{i}: not in the table ({keyword})" for i, keyword in known.items() if not seen[i]]
     found += [f"{i}: more than once in the table" for i, times in seen.items() if times > 1]
-    found += [f"{i}: no such requirement in requirements.yml" for i in seen if i not in known]
+    found += [f"{i}: no such requirement in sentences.yml" for i in seen if i not in known]
     return found
 
 

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The requirements in the texts of the draft and of RFCs: each MUST, SHOULD and so on gets an id.
 
-The texts are not in this repository; requirements.yml says which key words each section has, and this compares:
+The texts are not in this repository; sentences.yml says which key words each section has, and this compares:
 
     python -m tests.conformance.texts FOLDER...            what differs, exit code 1 if anything does
-    python -m tests.conformance.texts FOLDER... --write    write requirements.yml anew; what is left out stays
+    python -m tests.conformance.texts FOLDER... --write    write sentences.yml anew; what is left out stays
     python -m tests.conformance.texts FOLDER... --show rfc6275-10.3    ids with their sentences
 
 An id is `rfc6275-10.3.1-c`: the document, the section, and the third key word of RFC 2119 in it; after z comes aa.
@@ -24,7 +24,7 @@ from string import ascii_lowercase
 
 import yaml
 
-REQUIREMENTS = Path(__file__).parent / "requirements.yml"
+REQUIREMENTS = Path(__file__).parent / "sentences.yml"
 FILES = {
     "draft": "draft-deng-mip6-vrrp-homeagent-reliability-00.txt",
     "rfc6275": "rfc6275.txt",
@@ -158,7 +158,7 @@ def in_scope(document: str, text: str, left_out: dict[str, object]) -> dict[str,
 
 
 def compare(known: dict[str, dict[str, dict[str, object]]], texts: dict[str, str]) -> list[str]:
-    """What is in the texts and not in requirements.yml, and the reverse."""
+    """What is in the texts and not in sentences.yml, and the reverse."""
     problems = [f"{document}: no text found" for document in known if document not in texts]
     for document, text in texts.items():
         scope = known.get(document, {"sections": {}, "left_out": {}})
@@ -173,7 +173,7 @@ def compare(known: dict[str, dict[str, dict[str, object]]], texts: dict[str, str
 
 
 def write(known: dict[str, dict[str, dict[str, object]]], texts: dict[str, str]) -> str:
-    """requirements.yml anew."""
+    """sentences.yml anew."""
     lines = [HEADER.rstrip()]
     for document, text in texts.items():
         left_out = known.get(document, {}).get("left_out", {})
@@ -199,9 +199,9 @@ def find_texts(folders: list[Path]) -> dict[str, str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Compare requirements.yml with the texts of the draft and the RFCs.")
+    parser = argparse.ArgumentParser(description="Compare sentences.yml with the texts of the draft and the RFCs.")
     parser.add_argument("folders", nargs="+", type=Path, help="where the texts are")
-    parser.add_argument("--write", action="store_true", help="write requirements.yml anew")
+    parser.add_argument("--write", action="store_true", help="write sentences.yml anew")
     parser.add_argument("--show", metavar="PREFIX", help="show the requirements whose id begins so")
     arguments = parser.parse_args()
     texts = find_texts(arguments.folders)

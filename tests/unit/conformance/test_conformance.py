@@ -61,7 +61,7 @@ def test_what_is_said_twice_needs_one_test():
     ("right", "wrong", "problem"),
     [
         ("| rfc1-2.1-c | SHOULD", "| rfc1-2.1-d | SHOULD", "rfc1-2.1-c: not in the table (SHOULD)"),
-        ("| rfc1-2.1-c | SHOULD", "| rfc1-2.1-d | ?", "rfc1-2.1-d: no such requirement in requirements.yml"),
+        ("| rfc1-2.1-c | SHOULD", "| rfc1-2.1-d | ?", "rfc1-2.1-d: no such requirement in sentences.yml"),
         ("2.1-a b |", "2.1-a b b |", "rfc1-2.1-b: more than once in the table"),
         ("| MUST |", "| SHOULD |", "line 5, rfc1-2.1-a: the text says MUST, the table SHOULD"),
         ("do it well", "", "line 6, rfc1-2.1-c: what is required?"),

@@ -9,8 +9,9 @@ SHELL := /bin/bash
 
 VENV := $(or $(VRRP_HA_VENV),.cache/venv)
 PYTEST := $(VENV)/bin/python -m pytest
-# In this order: what is quick to tell a mistake first, whole machines last.
-SUITES := $(wildcard tests/unit tests/sim tests/kernel tests/interop tests/lab)
+# What needs no particular time runs on all cores at once; then what does, alone: whole machines last.
+TIMELESS := tests/unit tests/sim
+TIMED := $(wildcard tests/kernel tests/interop tests/lab)
 
 help:
 	@echo 'make demo      boot the lab, deploy, fail over under traffic, print what was lost'
@@ -25,7 +26,8 @@ demo:
 
 test:
 	@tests/setup test
-	@$(PYTEST) $(SUITES) --complete -ra --durations=10
+	@$(PYTEST) $(TIMELESS) -n auto --complete -ra --durations=5; first=$$?; \
+		$(PYTEST) $(TIMED) --complete -ra --durations=10 && exit $$first
 
 check:
 	@tests/setup python

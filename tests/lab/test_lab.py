@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,9 +17,7 @@ LAB = str(CHECKOUT / "tests/lab/lab")
 
 def lab(verb: str, killed_after: float | None = None) -> int:
     try:
-        return subprocess.run(
-            [sys.executable, LAB, verb], timeout=killed_after or 120, check=False, capture_output=True
-        ).returncode
+        return subprocess.run([LAB, verb], timeout=killed_after or 120, check=False, capture_output=True).returncode
     except subprocess.TimeoutExpired:
         return -9
 

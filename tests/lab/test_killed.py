@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A playbook is killed at a random moment; run again, it ends with what it was to bring about, and a sound fleet.
 
-VRRP_HA_KILLS says how often each is killed (default 1), VRRP_HA_SEED which moments are chosen.
+VRRP_HA_KILLS says how often each is killed; without it one of them is, once. VRRP_HA_SEED chooses it and the moments.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.lab.mobility import MobileNode
 from tests.lab.places import RUN
 from tests.lab.playbooks import playbook
 
-KILLS = int(os.environ.get("VRRP_HA_KILLS", "1"))
+KILLS = int(os.environ.get("VRRP_HA_KILLS", "0"))
 SEED = int(os.environ.get("VRRP_HA_SEED", "0")) or time.time_ns() % 2**32
 RESTART = ("-e", json.dumps({"vrrp_ha_settings": {"first_table": 2000}}))
 
@@ -70,9 +70,9 @@ def killed(words: tuple[str, ...], after: float) -> None:
         process.wait()
 
 
-@pytest.mark.parametrize("number", range(KILLS))
-@pytest.mark.parametrize("name", PROCEDURES)
-def test_a_playbook_that_was_killed_is_run_again_and_ends_well(mobile_node: MobileNode, name: str, number: int) -> None:
+@pytest.mark.parametrize("number", range(max(1, len(PROCEDURES) * KILLS)))
+def test_a_playbook_that_was_killed_is_run_again_and_ends_well(mobile_node: MobileNode, number: int) -> None:
+    name = list(PROCEDURES)[(SEED + number) % len(PROCEDURES)]
     procedure = PROCEDURES[name]
     moment = random.Random(f"{SEED}/{name}/{number}").uniform(0.5, procedure.seconds)
     print(f"VRRP_HA_SEED={SEED}: {name} was killed after {moment:.2f} s")

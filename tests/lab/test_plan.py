@@ -36,9 +36,10 @@ class Plan:
 @pytest.fixture
 def plan(deployed: None, tmp_path: Path) -> Iterator[Plan]:
     yield Plan(tmp_path / "inventory")
-    for vrid in topology.OWNERS:
-        playbooks.playbook("failover", "-e", f"vrid={vrid}", "-e", "to=plan", "-e", "vrrp_ha_force=true")
-    playbooks.playbook("deploy", "-e", "vrrp_ha_moves=accept").must_succeed()
+    if not playbooks.playbook("verify").ok:
+        for vrid in topology.OWNERS:
+            playbooks.playbook("failover", "-e", f"vrid={vrid}", "-e", "to=plan", "-e", "vrrp_ha_force=true")
+        playbooks.playbook("deploy", "-e", "vrrp_ha_moves=accept").must_succeed()
     story.wait_for_owners()
 
 
@@ -80,7 +81,7 @@ def test_owners_are_moved_as_predicted_once_and_without_loss(plan: Plan, mobile_
         done.append(plan.play("move_owner").must_succeed())
         return []
 
-    event = story.under_traffic("move", [mobile_node], 51, 0, 40, move)
+    event = story.under_traffic("move", [mobile_node], 51, 0, 30, move)
     assert event.kept
     assert all(flow.lost <= 1 for flow in event.measured)
     assert [counts["changed"] for counts in predicted.recap.values()] == [

@@ -49,7 +49,7 @@ def test_a_host_is_drained_and_put_back_as_predicted_once_and_without_loss(mobil
     for name, state in (("drain", "backup"), ("undrain", "master")):
         predicted = playbook(name, "--check", "--diff", *arguments).must_succeed()
         assert agents.virtual_ha("ha1", 51)["drained"] is (name == "undrain"), "the prediction changed something"
-        done = under_traffic(mobile_node, 14, lambda name=name: playbook(name, *arguments))  # type: ignore[misc]
+        done = under_traffic(mobile_node, 12, lambda name=name: playbook(name, *arguments))  # type: ignore[misc]
         assert per_host(predicted) == per_host(done) == only("ha1")
         assert agents.virtual_ha("ha1", 51)["state"] == state
         assert playbook(name, *arguments).must_succeed().changed == 0
@@ -60,7 +60,7 @@ def test_an_upgrade_goes_from_host_to_host_as_predicted_once_and_without_loss(mo
     restart = ("-e", json.dumps({"vrrp_ha_settings": {"first_table": 2000}}))
     predicted = playbook("rolling_upgrade", "--check", "--diff", *restart).must_succeed()
     pids = {host: agents.Agent(host).call("status")["pid"] for host in topology.HOME_AGENTS}
-    done = under_traffic(mobile_node, 30, lambda: playbook("rolling_upgrade", *restart))
+    done = under_traffic(mobile_node, 24, lambda: playbook("rolling_upgrade", *restart))
     assert per_host(predicted) == per_host(done) == only(*topology.HOME_AGENTS)
     assert all(agents.Agent(host).call("status")["pid"] != pid for host, pid in pids.items())
     assert set(agents.counts(51).values()) == {10}

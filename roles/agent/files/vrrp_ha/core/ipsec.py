@@ -9,7 +9,7 @@ its own for another one's home address.
 
 There is no protection against replays in here: manual keys cannot give it (RFC 3776 section 4.4). The sequence number
 of the Binding Update does what it can. What is guaranteed of initialisation vectors, with the same static keys on
-every member and after every restart, is in docs/protocol.md, "ESP".
+every member and after every restart, is in docs/home-agent.md, "ESP".
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ ONE = os.environ.get("VRRP_HA_SEED")
 
 LOSSY = Link(latency_us=(100, 900), loss=0.05, duplication=0.02, reordering=0.02)
 INTERVAL = 100 * MILLISECOND
+EVERYDAY = 6  # of each fleet
 
 # Name: how the world differs, how many seeds.
 FLEETS = {
@@ -40,8 +41,16 @@ def seeds(count: int) -> list[int]:
     return [int(ONE)] if ONE else list(range(50 * count if DEEP else count))
 
 
+def cases(name: str, count: int) -> list[object]:
+    """The first few are for everyday, all of them for a complete run."""
+    return [
+        pytest.param(name, seed, marks=[pytest.mark.slow] if i >= EVERYDAY else [])
+        for i, seed in enumerate(seeds(count))
+    ]
+
+
 @pytest.mark.parametrize(
-    ("fleet", "seed"), [(name, seed) for name, (_unused, count) in FLEETS.items() for seed in seeds(count)]
+    ("fleet", "seed"), [case for name, (_unused, count) in FLEETS.items() for case in cases(name, count)]
 )
 def test_trouble_loses_nothing(fleet: str, seed: int):
     changes, _unused = FLEETS[fleet]

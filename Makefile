@@ -5,7 +5,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench build lab-up lab-down setup clean
+.PHONY: help demo test check gates bench build lab-up lab-down setup clean
 
 VENV := $(or $(VRRP_HA_VENV),.cache/venv)
 PYTEST := $(VENV)/bin/python -m pytest
@@ -17,6 +17,7 @@ help:
 	@echo 'make demo      boot the lab, deploy, fail over under traffic, print what was lost'
 	@echo 'make test      all tests: unit, simulation, kernel, interop, lab'
 	@echo 'make check     linters and unit tests; no root, under two minutes'
+	@echo 'make gates     what ansible-test, antsibull-docs and the importer of Galaxy say of the collection'
 	@echo 'make bench     measurements'
 	@echo 'make build     the collection as a tarball in build/'
 	@echo 'make lab-up, make lab-down'
@@ -32,6 +33,10 @@ test:
 check:
 	@tests/setup python
 	@PATH=$(abspath $(VENV))/bin:$$PATH tests/check
+
+gates:
+	@tests/setup gates
+	@$(PYTEST) tests/gates --complete -ra
 
 bench:
 	@tests/setup test

@@ -85,6 +85,11 @@ def master(vrid: int) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
+def wait_for_master(vrid: int, host: str, seconds: float) -> None:
+    """Wait until that one host is."""
+    wait_for(f"{host} is Master of {vrid}", lambda: master(vrid) == host, seconds)
+
+
 def counts(vrid: int) -> dict[str, int | None]:
     """How many bindings each member holds; None for a member that is down."""
     found = {host: virtual_ha(host, vrid) for host in topology.HOME_AGENTS}

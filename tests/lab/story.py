@@ -69,7 +69,7 @@ def power_off(nodes: Sequence[MobileNode], vrid: int, victim: str, successor: st
         with HomeLink() as link:
             agents.wait_for(f"an advertisement of {victim}", lambda: link.adverts(vrid, victim), 2)
             fleet.power_off(victim)
-            agents.wait_for(f"{successor} is Master of {vrid}", lambda: agents.master(vrid) == successor, 5)
+            agents.wait_for_master(vrid, successor, 5)
             last = link.adverts(vrid, victim)
             first = agents.wait_for("its first advertisement", lambda: link.adverts(vrid, successor), 2)
         theory = master_down_ms(PRIORITIES[vrid][successor])
@@ -109,7 +109,7 @@ def power_on(nodes: Sequence[MobileNode], vrid: int, owner: str, alive: int) -> 
         started = time.monotonic()
         with HomeLink() as link, RouteWatch(owner, vrid) as kernel:
             fleet.power_on(owner, wait=False)
-            agents.wait_for(f"{owner} is Master of {vrid} again", lambda: agents.master(vrid) == owner, 30)
+            agents.wait_for_master(vrid, owner, 30)
             took = time.monotonic() - started
             agents.wait_for("all members agree", lambda: agents.in_agreement(vrid, alive), 15)
             first = link.adverts(vrid, owner)[0].at
@@ -129,7 +129,7 @@ def planned(nodes: Sequence[MobileNode], vrid: int, to: str) -> Event:
 
     def play() -> list[str]:
         done = playbooks.playbook("failover", "-e", f"vrid={vrid}", "-e", f"to={to}").must_succeed()
-        agents.wait_for(f"{to} is Master of {vrid}", lambda: agents.master(vrid) == to, 5)
+        agents.wait_for_master(vrid, to, 5)
         return [f"the playbook took {done.seconds:.1f} s"]
 
     return under_traffic(f"planned, to {to}", nodes, vrid, PLANNED_LOSS, 12, play)
@@ -144,4 +144,4 @@ def must_agree(vrid: int, total: int) -> dict[str, int | None]:
 def wait_for_owners() -> None:
     """Wait until every virtual HA is with its owner."""
     for vrid, owner in topology.OWNERS.items():
-        agents.wait_for(f"{owner} is Master of {vrid}", lambda v=vrid, o=owner: agents.master(v) == o, 15)  # type: ignore[misc]
+        agents.wait_for_master(vrid, owner, 15)

@@ -178,7 +178,7 @@ def test_without_esp_or_a_protected_care_of_address_it_is_not_heard(known: Prote
 
 def test_a_backup_with_the_association_serves_when_the_owner_is_dead(known: Protected) -> None:
     fleet.power_off("ha1")
-    agents.wait_for("ha2 is Master of 51", lambda: agents.master(51) == "ha2", 5)
+    agents.wait_for_master(51, "ha2", 5)
     known.must_be_reached()
     moved = Protected(MobileNode("mn1", 51, topology.FOREIGN_2), KNOWN, (ALL_HAVE,))
     moved.must_register()

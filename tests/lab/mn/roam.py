@@ -39,6 +39,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from ipaddress import IPv6Address
+from typing import Any
 
 import binding
 import netns
@@ -86,7 +87,7 @@ class Crowd:
     updates: int = 0
     switches: int = 0
 
-    def go(self) -> dict[str, object]:
+    def go(self) -> dict[str, Any]:
         self.by_agent = {self.old.home_agent: self.old}
         self.timers: list[tuple[float, bytes, int]] = []
         with (
@@ -281,7 +282,7 @@ def main() -> int:
     nodes = {home: MobileNode(number, home, old.home_agent, sequence) for number, home in enumerate(homes)}
     result = Crowd(args, old, nodes).go()
     print(json.dumps(result))
-    return 0 if result["kept"] + result["switched"] == args.count else 1  # type: ignore[operator]
+    return 0 if result["kept"] + result["switched"] == args.count else 1
 
 
 if __name__ == "__main__":

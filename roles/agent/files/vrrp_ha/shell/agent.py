@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .. import __version__
+from ..core.commons import Heard
 from ..core.events import (
     DrainRequested,
     HandoffRequested,
@@ -73,6 +74,7 @@ class Agent:
         self._stop_by: Instant | None = None
         self._saving: Iterator[None] | None = None
         self._saved: object = None
+        self._saved_heard: Heard = {}
         poller = Poller()
         self.host = Host(configuration.shell, journal, poller)
         self._loop = Loop(poller, self.node, self.host)
@@ -175,7 +177,11 @@ class Agent:
             self._saving = self._state.save_bindings(caches, monotonic(), wall_clock_us())
 
     def _save_heard(self) -> None:
-        self._state.save_heard(self.node.heard)
+        """Nothing is written where nobody was heard since."""
+        heard = {vrid: dict(numbers) for vrid, numbers in self.node.heard.items()}
+        if heard != self._saved_heard:
+            self._saved_heard = heard
+            self._state.save_heard(heard)
 
     def _snapshot(self) -> bool:
         """A piece of the snapshot that is being made."""

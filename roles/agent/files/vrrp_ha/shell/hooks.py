@@ -30,6 +30,7 @@ _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin
 
 @dataclass(slots=True)
 class _Running:
+    program: str
     process: subprocess.Popen[bytes]
     until: Instant
 
@@ -64,7 +65,7 @@ class Hooks:
                 self._running.remove(running)
                 if status != 0:
                     self._counters["hooks_failed"] += 1
-                    fields = {"program": running.process.args[0], "status": status}  # type: ignore[index]
+                    fields = {"program": running.program, "status": status}
                     self._journal.report("warning", "hook_failed", None, fields)
         self._start()
 
@@ -85,7 +86,7 @@ class Hooks:
                 self._failed(effect, error.strerror or str(error))
                 continue
             self._counters["hooks_run"] += 1
-            self._running.append(_Running(process, Instant(monotonic() + PATIENCE_US)))
+            self._running.append(_Running(effect.program, process, Instant(monotonic() + PATIENCE_US)))
 
     def _failed(self, effect: RunHook, reason: str) -> None:
         self._counters["hooks_failed"] += 1

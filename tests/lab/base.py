@@ -15,11 +15,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.lab.places import CACHE, SUITE, LabError, locked, run, say
+from tests.lab.places import CACHE, MORE_PACKAGES, SUITE, LabError, locked, run, say
 
 PACKAGES = (
     "systemd", "systemd-sysv", "dbus", "openssh-server", "python3", "iproute2", "nftables", "procps",
-    "iputils-ping", "tcpdump",
+    "iputils-ping", "tcpdump", *MORE_PACKAGES,
 )  # fmt: skip
 RECIPE = "1"
 """To be raised when `_finish` does something else than before."""

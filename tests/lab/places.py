@@ -24,6 +24,10 @@ CACHE = Path(os.environ.get("VRRP_HA_LAB_CACHE", "/var/cache/vrrp-ha-lab"))
 RUN = Path(os.environ.get("VRRP_HA_LAB_RUN", f"/run/vrrp-ha-lab{INSTANCE and '-'}{INSTANCE}"))
 VENV = Path(os.environ.get("VRRP_HA_VENV") or CHECKOUT / ".cache" / "venv")
 SUITE = os.environ.get("VRRP_HA_LAB_SUITE", "bookworm")
+SIZE = int(os.environ.get("VRRP_HA_LAB_SIZE", "3"))
+"""How many home agents, 3 to 40; the tests and the demo are about three."""
+MORE_PACKAGES = tuple(os.environ.get("VRRP_HA_LAB_PACKAGES", "").split())
+"""Debian packages in the hosts' base system beside those that every lab has."""
 
 
 class LabError(Exception):

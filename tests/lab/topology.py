@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tests.lab.places import INSTANCE
+from tests.lab.places import INSTANCE, SIZE
 
 PREFIX = f"vha{INSTANCE}-"
 SWITCH = "switch"
@@ -37,7 +37,7 @@ HOME_ADDRESS_PREFIXES = {51: "2001:db8:1:0:51::/80", 52: "2001:db8:1:0:52::/80",
 
 VIRTUAL_HAS = {51: "2001:db8:1::51", 52: "2001:db8:1::52", 53: "2001:db8:1::53"}
 OWNERS = {51: "ha1", 52: "ha2", 53: "ha3"}
-HOME_AGENTS = ("ha1", "ha2", "ha3")
+HOME_AGENTS = tuple(f"ha{number}" for number in range(1, SIZE + 1))
 CONTROLLER = "ctl"
 
 
@@ -128,9 +128,7 @@ NODES: tuple[Node, ...] = (
     Node("cn", 10, (Port(CORRESPONDENT, "eth1", "fe80::10", (f"{CN_ADDRESS}/64",)),), ("default via 2001:db8:9::1",)),
     _mobile_node("mn1", 10, FOREIGN_1),
     _mobile_node("mn2", 20, FOREIGN_2),
-    _home_agent("ha1", 11),
-    _home_agent("ha2", 12),
-    _home_agent("ha3", 13),
+    *(_home_agent(name, number) for number, name in enumerate(HOME_AGENTS, 11)),
 )
 
 SWITCH_NAMESPACE = PREFIX + SWITCH

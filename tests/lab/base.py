@@ -1,8 +1,8 @@
 # Copyright: the mip6.vrrp_ha developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Debian system that every lab host boots from: made once with debootstrap, then only read.
+"""The Debian systems that lab hosts boot from, one a release: made once with debootstrap, then only read.
 
-The directory's name carries a digest of what it was made from, so a changed package list makes a new one. The mirror
+A directory's name carries a digest of what it was made from, so a changed package list makes a new one. The mirror
 and proxies are those of the machine's own apt.
 """
 
@@ -13,9 +13,11 @@ import os
 import re
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.lab.places import CACHE, MORE_PACKAGES, SUITE, LabError, locked, run, say
+from tests.lab import topology
+from tests.lab.places import CACHE, MORE_PACKAGES, LabError, locked, run, say
 
 PACKAGES = (
     "systemd", "systemd-sysv", "dbus", "openssh-server", "python3", "iproute2", "nftables", "procps",
@@ -30,19 +32,19 @@ MASKED = (
 )  # fmt: skip
 
 
-def path() -> Path:
-    digest = hashlib.sha256("\n".join((SUITE, RECIPE, *PACKAGES, *MASKED)).encode()).hexdigest()[:10]
-    return CACHE / f"base-{SUITE}-{digest}"
+def path(suite: str) -> Path:
+    digest = hashlib.sha256("\n".join((suite, RECIPE, *PACKAGES, *MASKED)).encode()).hexdigest()[:10]
+    return CACHE / f"base-{suite}-{digest}"
 
 
-def mirror() -> str:
+def mirror(suite: str) -> str:
     """The Debian archive that this machine's apt uses, from its own parsed sources."""
     if override := os.environ.get("VRRP_HA_LAB_MIRROR"):
         return override
     listed = run("apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME) $(COMPONENT)", "Identifier: Packages")
     rows = [row.split() for row in listed.splitlines()]
     found = [row[0] for row in rows if len(row) == 3 and row[2] == "main"]
-    exact = [row[0] for row in rows if len(row) == 3 and row[1:] == [SUITE, "main"]]
+    exact = [row[0] for row in rows if len(row) == 3 and row[1:] == [suite, "main"]]
     debian = [uri for uri in found if uri.rstrip("/").endswith("/debian")]
     for choice in (*exact, *debian):
         return choice
@@ -60,28 +62,33 @@ def proxies() -> dict[str, str]:
     return found
 
 
-def prepare() -> Path:
-    """The base system's directory, made if it is not there yet."""
-    base = path()
+def prepare() -> dict[str, Path]:
+    """The base systems' directories by suite, made if they are not there yet: at the same time."""
+    bases = {suite: path(suite) for suite in topology.SUITES}
     with locked(CACHE):
-        if base.is_dir():
-            return base
-        for leftover in CACHE.glob("*.partial"):
-            shutil.rmtree(leftover)
-        partial = base.with_suffix(".partial")
-        say(f"making the hosts' base system from {mirror()} (about a minute, once)")
-        log = CACHE / "debootstrap.log"
-        with log.open("wb") as output:
-            done = subprocess.run(
-                ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, str(partial), mirror()],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=proxies() | os.environ, check=False,
-            )  # fmt: skip
-        if done.returncode:
-            tail = log.read_text(errors="replace").splitlines()[-5:]
-            raise LabError(f"debootstrap failed (whole log: {log}):\n" + "\n".join(tail))
-        _finish(partial)
-        partial.rename(base)
-    return base
+        missing = [suite for suite, base in bases.items() if not base.is_dir()]
+        if missing:
+            for leftover in CACHE.glob("*.partial"):
+                shutil.rmtree(leftover)
+            say(f"making the hosts' base systems: {', '.join(missing)} (about a minute, once)")
+            with ThreadPoolExecutor() as pool:
+                list(pool.map(_make, missing))
+    return bases
+
+
+def _make(suite: str) -> None:
+    archive, base = mirror(suite), path(suite)
+    partial, log = base.with_suffix(".partial"), CACHE / f"debootstrap-{suite}.log"
+    with log.open("wb") as output:
+        done = subprocess.run(
+            ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", suite, str(partial), archive],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=proxies() | os.environ, check=False,
+        )  # fmt: skip
+    if done.returncode:
+        tail = log.read_text(errors="replace").splitlines()[-5:]
+        raise LabError(f"debootstrap of {suite} from {archive} failed (whole log: {log}):\n" + "\n".join(tail))
+    _finish(partial)
+    partial.rename(base)
 
 
 def _finish(root: Path) -> None:

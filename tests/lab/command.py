@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="lab", description=(__doc__ or "").splitlines()[0])
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     verbs.add_parser("up", help="build and boot what is missing; nothing when all is up")
-    verbs.add_parser("base", help="make the base system that hosts boot from, once; `up` does it too")
+    verbs.add_parser("base", help="make the base systems that hosts boot from, once; `up` does it too")
     verbs.add_parser("install", help="build this checkout's collection and install it for the controller")
     verbs.add_parser("down", help="remove everything, also what a crashed run left")
     verbs.add_parser("status", help="a table of the nodes; exit code 3 unless all are up")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,14 +25,14 @@ BOOT_TIMEOUT_S = 60
 def up() -> None:
     """Build what is missing, boot what is off, and come back when Ansible can reach every host."""
     need_root()
-    system = base.prepare()
+    systems = base.prepare()
     with locked(RUN):
         started = time.monotonic()
         access.generate()
         network.create_switch()
         for node in topology.NODES:
             if node.boots:
-                _power_on(node, system, fresh=not network.exists(node.namespace))
+                _power_on(node, systems, fresh=not network.exists(node.namespace))
             else:
                 network.create(node)
         _wait_until_reachable(node for node in topology.NODES if node.boots)
@@ -69,9 +69,9 @@ def power_off(name: str) -> float:
 def power_on(name: str, wait: bool = True) -> None:
     """Boot it from its own disk, as power-off left it."""
     node = _host(name)
-    system = base.prepare()
+    systems = base.prepare()
     with locked(RUN):
-        _power_on(node, system, fresh=False)
+        _power_on(node, systems, fresh=False)
         if wait:
             _wait_until_reachable([node])
 
@@ -143,7 +143,8 @@ def _host(name: str) -> topology.Node:
     return topology.node(name)
 
 
-def _power_on(node: topology.Node, system: Path, fresh: bool) -> None:
+def _power_on(node: topology.Node, systems: Mapping[str, Path], fresh: bool) -> None:
+    assert node.suite
     if hosts.leader(node) is not None and network.exists(node.namespace):
         return
     hosts.kill(node)
@@ -152,7 +153,7 @@ def _power_on(node: topology.Node, system: Path, fresh: bool) -> None:
         hosts.erase_disk(node)
     network.create(node)
     hosts.write_disk(node, access.host_files(node.name))
-    hosts.boot(node, system)
+    hosts.boot(node, systems[node.suite])
 
 
 def _wait_until_reachable(nodes: Iterable[topology.Node]) -> None:

@@ -23,7 +23,8 @@ INSTANCE = os.environ.get("VRRP_HA_LAB", "")
 CACHE = Path(os.environ.get("VRRP_HA_LAB_CACHE", "/var/cache/vrrp-ha-lab"))
 RUN = Path(os.environ.get("VRRP_HA_LAB_RUN", f"/run/vrrp-ha-lab{INSTANCE and '-'}{INSTANCE}"))
 VENV = Path(os.environ.get("VRRP_HA_VENV") or CHECKOUT / ".cache" / "venv")
-SUITE = os.environ.get("VRRP_HA_LAB_SUITE", "bookworm")
+SUITE = os.environ.get("VRRP_HA_LAB_SUITE")
+"""The Debian that all hosts boot; when it is not set, two of three boot Debian 12 and one Debian 13."""
 SIZE = int(os.environ.get("VRRP_HA_LAB_SIZE", "3"))
 """How many home agents, 3 to 40; the tests and the demo are about three."""
 MORE_PACKAGES = tuple(os.environ.get("VRRP_HA_LAB_PACKAGES", "").split())

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tests.lab.places import INSTANCE, SIZE
+from tests.lab.places import INSTANCE, SIZE, SUITE
 
 PREFIX = f"vha{INSTANCE}-"
 SWITCH = "switch"
@@ -38,6 +38,7 @@ HOME_ADDRESS_PREFIXES = {51: "2001:db8:1:0:51::/80", 52: "2001:db8:1:0:52::/80",
 VIRTUAL_HAS = {51: "2001:db8:1::51", 52: "2001:db8:1::52", 53: "2001:db8:1::53"}
 OWNERS = {51: "ha1", 52: "ha2", 53: "ha3"}
 HOME_AGENTS = tuple(f"ha{number}" for number in range(1, SIZE + 1))
+RELEASES = ("bookworm", "bookworm", "trixie")
 CONTROLLER = "ctl"
 
 
@@ -53,7 +54,7 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A namespace, and when `boots` is set the Debian system that lives in it."""
+    """A namespace, and when it has a `suite` the Debian system that lives in it."""
 
     name: str
     number: int
@@ -61,7 +62,11 @@ class Node:
     routes: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
     forwards: bool = False
-    boots: bool = False
+    suite: str | None = None
+
+    @property
+    def boots(self) -> bool:
+        return self.suite is not None
 
     @property
     def namespace(self) -> str:
@@ -88,8 +93,9 @@ def _management(number: int) -> Port:
 
 
 def _home_agent(name: str, number: int) -> Node:
+    suite = SUITE or RELEASES[(number - 11) % len(RELEASES)]
     home = Port(HOME, "eth1", f"fe80::{number}", (f"2001:db8:1::{number}/64",))
-    return Node(name, number, (_management(number), home), (f"default via {HOME_ROUTER} dev eth1",), boots=True)
+    return Node(name, number, (_management(number), home), (f"default via {HOME_ROUTER} dev eth1",), suite=suite)
 
 
 def _mobile_node(name: str, number: int, nearest: str) -> Node:
@@ -133,6 +139,8 @@ NODES: tuple[Node, ...] = (
 
 SWITCH_NAMESPACE = PREFIX + SWITCH
 NAMESPACES = (SWITCH_NAMESPACE, *(node.namespace for node in NODES))
+SUITES = tuple(dict.fromkeys(node.suite for node in NODES if node.suite))
+"""The Debian systems that the hosts boot."""
 
 
 def node(name: str) -> Node:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.release import Releas
 from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.rendering import (
     InputError,
     check_senders,
+    located,
     masked,
     render_config,
     render_keys,
@@ -68,19 +70,20 @@ class ActionModule(ActionBase):
         sender_id = arguments.get("sender_id")
         if sender_id is not None:
             check_senders(host, virtual_has, _sender_ids(task_vars, host, sender_id))
-        config = render_config(host, virtual_has, arguments.get("settings", {}), keys is not None, sender_id)
+        config = render_config(host, virtual_has, located(arguments), keys is not None, sender_id)
         # Every host of the deployment alike, so that all of them run the same release.
         extras = ("esp",) if associations else ()
         release = collect(FILES, _wheel_directories(arguments), arguments["python"], extras)
         desired = dict(
             release=release.digest, config=config, unit=release.unit, sysctls=SYSCTLS, python=arguments["python"]
         )
-        prepared = dict(desired=desired, keys=keys)
+        prepared: dict[str, Any] = dict(desired=desired, keys=keys)
 
-        result = self._call(dict(call, prepared=prepared), task_vars)
+        result = self._call(dict(call, prepared=json.dumps(prepared)), task_vars)
         if result.pop("release_missing", False):
             self._check_here(config, keys)  # nothing is put on the host for a configuration that is refused
-            result = self._call(dict(call, prepared=dict(prepared, **self._transfer(release))), task_vars)
+            prepared.update(self._transfer(release))
+            result = self._call(dict(call, prepared=json.dumps(prepared)), task_vars)
         if result.pop("unchecked", False):
             self._check_here(config, keys)
         warnings = unknown_members(virtual_has, set(task_vars["groups"]["all"]))

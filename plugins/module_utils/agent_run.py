@@ -6,17 +6,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 
 from . import host as paths
 from .checker import RefusedError, check
 from .configuration import parsed
 from .control import ControlError, Deadline
-from .deployment import Desired, Observed, Step, Worker, defer, diff, needs_check, plan, removal
+from .deployment import Desired, Observed, Step, Worker, defer, diff, needs_check, plan, removal, shown
 from .health import masters_of, unhealthy
 from .host import HostError
 from .moves import moves, refusal
-
-CONTROL_SOCKET = "/run/vrrp-ha/control.sock"
+from .spec import CONTROL_SOCKET
 
 
 def run(module, host, control_client):
@@ -35,11 +35,11 @@ def run(module, host, control_client):
 
 
 def _present(module, host, control_client):
-    prepared = module.params["prepared"]
-    if not prepared:
+    if not module.params["prepared"]:
         module.fail_json(msg="mip6.vrrp_ha.agent was called without its action on the controller; call it as a task")
+    prepared = json.loads(module.params["prepared"])
     desired = Desired(keys=prepared["keys"], **prepared["desired"])
-    archive = prepared["archive"]
+    archive = prepared.get("archive")
     if desired.release not in host.releases() and not archive and not module.check_mode:
         return dict(changed=False, release_missing=True)
 
@@ -52,7 +52,7 @@ def _present(module, host, control_client):
     deferred = []
     if module.params["restart"] == "deferred":
         steps, deferred = defer(observed, desired, steps)
-    worker = Worker(host, control, observed, desired, (archive, prepared["archive_digest"]))
+    worker = Worker(host, control, observed, desired, (archive, prepared.get("archive_digest")))
     checkable = desired.release in observed.releases
 
     # The release comes first: its checker decides about the rest.
@@ -100,11 +100,11 @@ def _absent(module, host, _control_client):
         worker = Worker(host, None, observed)
         for step in steps:
             worker.do(step)
-    lines = "".join(step.text + "\n" for step in steps)
+    changes = [step.text for step in steps]
     return dict(
         changed=bool(steps),
-        changes=[step.text for step in steps],
-        diff=dict(before="", after=lines),
+        changes=changes,
+        diff=shown(changes),
         status=None,
         master_of=[],
     )
@@ -119,7 +119,8 @@ def _restarted(module, host, control_client):
     if not module.check_mode:
         host.systemctl("restart", paths.SERVICE)
         status = _await_health(module, host, control, synced=True)
-    return dict(changed=True, changes=["service: restart"], status=status, master_of=masters_of(status))
+    changes = ["service: restart"]
+    return dict(changed=True, changes=changes, diff=shown(changes), status=status, master_of=masters_of(status))
 
 
 def _status(control):

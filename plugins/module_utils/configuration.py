@@ -143,7 +143,7 @@ def merge(observed, wanted, state):
     for vrid, entry in known.items():
         if vrid in listed:
             new = _merged(entry, listed[vrid]) if state == "merged" else listed[vrid]
-            result.append(entry if meaning(entry) == meaning(new) else new)
+            result.append(_as_spelled(entry, new))
         elif state != "overridden":
             result.append(entry)
     result.extend(entry for vrid, entry in listed.items() if vrid not in known)
@@ -156,4 +156,13 @@ def _merged(entry, changes):
     for key, value in changes.items():
         both = isinstance(value, dict) and isinstance(entry.get(key), dict)
         new[key] = _merged(entry[key], value) if both else value
+    return new
+
+
+def _as_spelled(known, new):
+    """The new value, with those parts of it that mean the same as in the known one spelled as there."""
+    if meaning(known) == meaning(new):
+        return known
+    if isinstance(known, dict) and isinstance(new, dict):
+        return {key: _as_spelled(known[key], value) if key in known else value for key, value in new.items()}
     return new

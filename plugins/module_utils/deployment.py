@@ -202,9 +202,13 @@ def diff(observed, desired, steps):
             parts.append(dict(before_header=step.subject, after_header=step.subject, before=before, after=after))
         else:
             others.append(step.text)
-    if others:
-        parts.append(dict(before_header="host", after_header="host", before="", after="\n".join(others) + "\n"))
-    return parts
+    return parts + shown(others)
+
+
+def shown(lines):
+    """What is done to a host beside its files, as a part of a diff; none when nothing is."""
+    after = "".join(line + "\n" for line in lines)
+    return [dict(before_header="host", after_header="host", before="", after=after)] if lines else []
 
 
 def removal(observed):

@@ -55,7 +55,7 @@ def _vrids(status, wanted):
                 status.get("host"), ", ".join(map(str, strangers)), ", ".join(map(str, known)) or "none"
             )
         )
-    return list(dict.fromkeys(wanted)) if wanted else known
+    return known if wanted is None else list(dict.fromkeys(wanted))
 
 
 def _await(timeout, control, vrids, drained):

@@ -11,7 +11,7 @@ from .binding_info_run import FilterError, matches, networks
 from .configuration import canonical
 from .control import ControlError, Deadline
 from .host import HostError
-from .recovery_run import BATCH, UNDER_WAY, bound_at, must_be_master
+from .recovery_run import BATCH, UNDER_WAY, bound_at, must_be_master, shown
 
 MOST = 1000000  # what the agent takes in one call
 OF_OPERATOR = "operator"
@@ -50,6 +50,8 @@ def _run(module, control):
     asked = [step for step in steps if step.count]
     result = dict(
         changed=bool(asked),
+        changes=[_line(step) for step in asked],
+        diff=dict(before="", after="".join(_line(step) + shown(step.homes or []) for step in asked)),
         handoffs=[
             dict(vrid=step.wanted.vrid, to=step.wanted.to, asked=step.count, home_addresses=step.homes or [])
             for step in steps
@@ -146,6 +148,11 @@ def _step(wanted, status, known, control):
                 not_again.update(bound_at(control, other["vrid"], wanted.homes))
     homes = [home for home in bound if home not in not_again]
     return Step(wanted, len(homes), homes, under_way)
+
+
+def _line(step):
+    to = "the least loaded" if step.wanted.to is None else "VRID {0}".format(step.wanted.to)
+    return "vrid {0}: hand {1} mobile nodes off to {2}".format(step.wanted.vrid, step.count, to)
 
 
 def _under_way_by_target(known):

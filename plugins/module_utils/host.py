@@ -17,10 +17,12 @@ import stat
 import tarfile
 import tempfile
 
+from .spec import CONFIG_FILE
+
 USER = "vrrp-ha"
 SERVICE = "vrrp-ha.service"
 
-CONFIG = "/etc/vrrp-ha/agent.json"
+CONFIG = CONFIG_FILE
 KEYS = "/etc/vrrp-ha/keys.json"
 UNIT = "/etc/systemd/system/vrrp-ha.service"
 SYSCTLS = "/etc/sysctl.d/60-vrrp-ha.conf"
@@ -67,7 +69,7 @@ class Host:
 
     def write(self, path, text):
         """Replace a file in one step, so that no reader ever sees half of it."""
-        mode, group = MODES[path]
+        mode, group = self._mode(path)
         directory = os.path.dirname(self.path(path))
         if not os.path.isdir(directory):
             os.makedirs(directory, 0o755)
@@ -82,6 +84,13 @@ class Host:
         except BaseException:
             os.unlink(temporary)
             raise
+
+    def _mode(self, path):
+        """The mode and group of a file; one at a place of the operator's keeps what it has."""
+        if path in MODES or not os.path.exists(self.path(path)):
+            return MODES.get(path, MODES[CONFIG])
+        known = os.stat(self.path(path))
+        return stat.S_IMODE(known.st_mode), known.st_gid
 
     def secure(self, path):
         """Put a file's owner and mode right."""
@@ -134,6 +143,8 @@ class Host:
 
     @staticmethod
     def _group_id(group):
+        if isinstance(group, int):
+            return group
         try:
             return grp.getgrnam(group).gr_gid
         except KeyError:

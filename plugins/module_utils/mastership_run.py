@@ -30,7 +30,7 @@ def _run(module, host, control):
     config = parsed(host.read(path) or "")
     if config is None:
         raise HostError("{0} is missing or no JSON; deploy the agent with mip6.vrrp_ha.agent first".format(path))
-    wanted = [decide(config, vrid, module.params["master"]) for vrid in module.params["vrids"]]
+    wanted = [decide(config, vrid, module.params["master"]) for vrid in dict.fromkeys(module.params["vrids"])]
     status = control.call("status")
     before = [state_of(status, item.vrid) for item in wanted]
     steps = [item for item, state in zip(wanted, before) if item.drained != state["drained"]]

@@ -13,6 +13,7 @@ from .host import HostError
 BATCH = 1000  # what the agent takes in one call
 LISTED = 10000  # and tells in one
 UNDER_WAY = ("pending", "sent")
+SHOWN = 100  # in a diff
 
 
 def run(module, control):
@@ -49,7 +50,9 @@ def _run(module, control):
         if entry["state"] in UNDER_WAY and matches(entry["home_address"], meant)
     ]
     wanted = [home for home in bound if home not in set(under_way)]
-    result = dict(changed=bool(wanted), wanted=wanted, done=[], given_up=[], unfinished=[])
+    changes = ["vrid {0}: recover {1} mobile nodes".format(vrid, len(wanted))] if wanted else []
+    result = dict(changed=bool(wanted), changes=changes, wanted=wanted, done=[], given_up=[], unfinished=[])
+    result["diff"] = dict(before="", after="".join(change + shown(wanted) for change in changes))
     if not module.check_mode:
         refused = _ask(control, vrid, wanted, params["timeout"]) if wanted else []
         if refused:
@@ -70,6 +73,12 @@ def _run(module, control):
                     )
                 )
     return result
+
+
+def shown(homes):
+    """Home addresses in a diff: a line each, and no more than somebody would read."""
+    more = ["  and {0} more".format(len(homes) - SHOWN)] if len(homes) > SHOWN else []
+    return "\n" + "".join(line + "\n" for line in ["  " + home for home in homes[:SHOWN]] + more)
 
 
 def must_be_master(status, vrid):

@@ -132,7 +132,17 @@ IPSEC_SECURITY_ASSOCIATION = dict(
     identity=dict(type="str"),
 )
 
+CONFIG_FILE = "/etc/vrrp-ha/agent.json"
+CONTROL_SOCKET = "/run/vrrp-ha/control.sock"
+
+# Of all modules that ask or tell an agent something, so that each of them can be a default of the action group.
+LOCATIONS = dict(
+    config_file=dict(type="path", default=CONFIG_FILE),
+    control_socket=dict(type="path", default=CONTROL_SOCKET),
+)
+
 AGENT = dict(
+    LOCATIONS,
     state=dict(type="str", choices=["present", "absent", "restarted"], default="present"),
     virtual_has=dict(type="list", elements="dict", options=FLEET_VIRTUAL_HA),
     settings=dict(type="dict"),
@@ -147,16 +157,9 @@ AGENT = dict(
     wheels=dict(type="path"),
 )
 
-# What the action on the controller hands to the module on the host.
-PREPARED = dict(
-    type="dict",
-    options=dict(
-        desired=dict(type="dict"),
-        keys=dict(type="str", no_log=True),
-        archive=dict(type="path"),
-        archive_digest=dict(type="str", no_log=False),
-    ),
-)
+# What the action on the controller hands to the module on the host, as JSON. One text and all of it secret: modules
+# log their options on the host, where a secret deep inside a structure would not be recognised.
+PREPARED = dict(type="str", no_log=True)
 
 PROCEDURE = dict(
     state=dict(type="str", choices=["begun", "ended"], default="begun"),
@@ -170,11 +173,6 @@ HANDOFF = dict(
     to=dict(type="str"),
     count=dict(type="int"),
     home_addresses=dict(type="list", elements="str"),
-)
-
-LOCATIONS = dict(
-    config_file=dict(type="path", default="/etc/vrrp-ha/agent.json"),
-    control_socket=dict(type="path", default="/run/vrrp-ha/control.sock"),
 )
 
 

@@ -34,15 +34,20 @@ def _run(module, host, control):
     if config is None:
         raise HostError("{0} is missing or no JSON; deploy the agent with mip6.vrrp_ha.agent first".format(path))
     before = config.get("virtual_has", [])
-    after = merge(before, without_none(module.params["config"]), module.params["state"])
+    wanted = without_none(module.params["config"] or [])
+    vrids = [entry["vrid"] for entry in wanted]
+    twice = sorted({vrid for vrid in vrids if vrids.count(vrid) > 1})
+    if twice:
+        raise HostError("config: VRID {0} is there more than once; give it once".format(", ".join(map(str, twice))))
+    after = merge(before, wanted, module.params["state"])
     new = dict(config, virtual_has=after)
     changed = meaning(before) != meaning(after)
     result = dict(
         changed=changed,
         before=before,
         after=after,
-        changes=differences(config, new),
-        diff=dict(before_header=path, after_header=path, before=text_of(config), after=text_of(new)),
+        changes=differences(config, new) if changed else [],
+        diff=dict(before_header=path, after_header=path, before=text_of(config), after=text_of(new)) if changed else {},
     )
     if not changed:
         return result

@@ -377,6 +377,12 @@ options:
     type: str
     choices: [refuse, accept]
     default: refuse
+  config_file:
+    description:
+      - An agent that this module deploys has its configuration file there, and nowhere else.
+  control_socket:
+    description:
+      - The control socket that the agent is told to have, unless C(control_socket) is in O(settings).
   timeout:
     description:
       - Seconds to wait for the agent to be healthy. V(0) does not wait.
@@ -397,24 +403,12 @@ options:
     type: path
   prepared:
     description:
-      - What the controller's half of this module computed from the other options. Not for playbooks.
-    type: dict
-    suboptions:
-      desired:
-        description: What the host should be.
-        type: dict
-      keys:
-        description: The text of the keys file.
-        type: str
-      archive:
-        description: Where the release was put on the host.
-        type: path
-      archive_digest:
-        description: The SHA-256 of that archive.
-        type: str
+      - What the controller's half of this module computed from the other options, as JSON. Not for playbooks.
+    type: str
 extends_documentation_fragment:
   - mip6.vrrp_ha.attributes
   - mip6.vrrp_ha.attributes.action_group
+  - mip6.vrrp_ha.locations
 attributes:
   idempotent:
     support: partial
@@ -466,6 +460,12 @@ restart_pending:
   returned: O(state=present)
   type: bool
   sample: false
+restart_reasons:
+  description: Why it has to be, one line each.
+  returned: O(state=present)
+  type: list
+  elements: str
+  sample: []
 master_of:
   description: The VRIDs whose Master the host is.
   returned: success

@@ -27,6 +27,11 @@ options:
         are is in RV(status) in any case.
     type: int
     default: 100
+  timeout:
+    description:
+      - Seconds to wait for each answer of the agent.
+    type: float
+    default: 5
 extends_documentation_fragment:
   - mip6.vrrp_ha.attributes.info
   - mip6.vrrp_ha.attributes.action_group
@@ -167,10 +172,15 @@ def run(module, host, control):
 def main():
     """Run with the host's own things."""
     module = AnsibleModule(
-        argument_spec=dict(LOCATIONS, recoveries=dict(type="int", default=100), handoffs=dict(type="int", default=100)),
+        argument_spec=dict(
+            LOCATIONS,
+            recoveries=dict(type="int", default=100),
+            handoffs=dict(type="int", default=100),
+            timeout=dict(type="float", default=5.0),
+        ),
         supports_check_mode=True,
     )
-    run(module, Host(module.run_command), ControlClient(module.params["control_socket"]))
+    run(module, Host(module.run_command), ControlClient(module.params["control_socket"], module.params["timeout"]))
 
 
 if __name__ == "__main__":

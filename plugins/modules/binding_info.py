@@ -41,6 +41,11 @@ options:
     description:
       - Begin after this home address, the RV(next) of an earlier answer.
     type: str
+  timeout:
+    description:
+      - Seconds to wait for each answer of the agent, of which there is one for every 10000 bindings that are looked at.
+    type: float
+    default: 30
 extends_documentation_fragment:
   - mip6.vrrp_ha.attributes.info
   - mip6.vrrp_ha.attributes.action_group
@@ -117,10 +122,11 @@ def main():
             care_of_addresses=dict(type="list", elements="str"),
             limit=dict(type="int", default=100),
             after=dict(type="str"),
+            timeout=dict(type="float", default=30.0),
         ),
         supports_check_mode=True,
     )
-    run(module, ControlClient(module.params["control_socket"], timeout=30.0))
+    run(module, ControlClient(module.params["control_socket"], module.params["timeout"]))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ author:
 options:
   vrids:
     description:
-      - The VRIDs to drain the host of. All that it takes part in when not given.
+      - The VRIDs to drain the host of. All that it takes part in when not given; an empty list is none.
     type: list
     elements: int
   state:
@@ -73,7 +73,7 @@ virtual_has:
   returned: success
   type: list
   elements: dict
-  sample: [{"vrid": 51, "state": "backup", "drained": true, "master": "fe80::2"}]
+  sample: [{"vrid": 51, "state": "backup", "drained": true, "master": "fe80::2", "effective_priority": 1}]
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -74,10 +74,6 @@ extends_documentation_fragment:
   - mip6.vrrp_ha.attributes.action_group
   - mip6.vrrp_ha.locations
 attributes:
-  diff_mode:
-    support: none
-    details:
-      - RV(handoffs) says who is asked.
   idempotent:
     support: partial
     details:
@@ -111,6 +107,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+changes:
+  description: What was asked for, or would be in check mode, one line each.
+  returned: success
+  type: list
+  elements: str
+  sample: ["vrid 51: hand 1 mobile nodes off to VRID 52"]
 handoffs:
   description:
     - What was asked for, or would be in check mode, for each of the handoffs. V(asked) is how many, V(home_addresses)

@@ -71,7 +71,7 @@ virtual_has:
   returned: success
   type: list
   elements: dict
-  sample: [{"vrid": 51, "state": "backup", "drained": true, "master": "fe80::2"}]
+  sample: [{"vrid": 51, "state": "backup", "drained": true, "master": "fe80::2", "effective_priority": 1}]
 """
 
 from ansible.module_utils.basic import AnsibleModule

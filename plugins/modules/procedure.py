@@ -49,8 +49,13 @@ options:
     type: str
 extends_documentation_fragment:
   - mip6.vrrp_ha.attributes.info
-  - mip6.vrrp_ha.attributes.action_group
 attributes:
+  check_mode:
+    details:
+      - Says who holds the host, and claims nothing. A claim is never reported as a change in any mode.
+  diff_mode:
+    details:
+      - A claim changes nothing that the host is or serves.
   action:
     description: Who asks is found out on the controller.
     support: full

@@ -51,10 +51,6 @@ extends_documentation_fragment:
   - mip6.vrrp_ha.attributes.action_group
   - mip6.vrrp_ha.locations
 attributes:
-  diff_mode:
-    support: none
-    details:
-      - RV(wanted) says who is recovered.
   idempotent:
     support: partial
     details:
@@ -80,6 +76,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+changes:
+  description: What was asked for, or would be in check mode, one line each.
+  returned: success
+  type: list
+  elements: str
+  sample: ["vrid 51: recover 1 mobile nodes"]
 wanted:
   description: The home addresses whose recovery was asked for, or would be in check mode.
   returned: success

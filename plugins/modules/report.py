@@ -37,6 +37,9 @@ options:
 extends_documentation_fragment:
   - mip6.vrrp_ha.attributes.info
 attributes:
+  check_mode:
+    details:
+      - It changes nothing of what it reports on. The report is written in check mode, too.
   action:
     description: Runs on the controller.
     support: full

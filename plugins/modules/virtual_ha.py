@@ -29,10 +29,10 @@ options:
     default: merged
   config:
     description:
-      - The virtual HAs, in the form of the agent's configuration file.
+      - The virtual HAs, in the form of the agent's configuration file, which M(mip6.vrrp_ha.agent_info) returns.
+      - Required but with O(state=deleted). An empty list with O(state=overridden) leaves the host none.
     type: list
     elements: dict
-    default: []
     suboptions:
       vrid:
         description: The virtual router identifier, 1 to 255.
@@ -316,6 +316,12 @@ changes:
   type: list
   elements: str
   sample: ["virtual_has.vrid=52.priority 200 -> 150"]
+problems:
+  description: Why the agent's checker refuses the virtual HAs, one line each, with path and remedy.
+  returned: when it does
+  type: list
+  elements: str
+  sample: ["virtual_has[1].prefix (VRID 52): is missing (Give the home prefix.)"]
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -331,9 +337,10 @@ def main():
         argument_spec=dict(
             LOCATIONS,
             state=dict(type="str", choices=["merged", "replaced", "overridden", "deleted"], default="merged"),
-            config=dict(type="list", elements="dict", default=[], options=HOST_VIRTUAL_HA),
+            config=dict(type="list", elements="dict", options=HOST_VIRTUAL_HA),
             timeout=dict(type="float", default=30.0),
         ),
+        required_if=[("state", state, ["config"]) for state in ("merged", "replaced", "overridden")],
         supports_check_mode=True,
     )
     run(module, Host(module.run_command), ControlClient(module.params["control_socket"]))

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..module_utils.configuration import SECRET_LISTS, SECRETS, canonical, text_of
+from ..module_utils.spec import CONFIG_FILE, CONTROL_SOCKET
 
 FORMAT = 1
 KEYS_FILE = "/etc/vrrp-ha/keys.json"
@@ -48,6 +49,20 @@ def render_config(
         config["ipsec"] = dict(settings.get("ipsec") or {}, sender_id=sender_id)
     config["virtual_has"] = [_for_host(host, entry) for entry in virtual_has_of(host, virtual_has)]
     return config
+
+
+def located(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The settings, with what the options that all modules have say of where the agent is."""
+    settings: dict[str, Any] = arguments.get("settings", {})
+    if arguments["config_file"] != CONFIG_FILE:
+        remedy = f"leave it out, or run an agent with another file by hand; the unit reads {CONFIG_FILE}"
+        raise InputError("config_file", f"{arguments['config_file']} cannot be deployed", remedy)
+    path = arguments["control_socket"]
+    if path == CONTROL_SOCKET:
+        return settings
+    if settings.get("control_socket", path) != path:
+        raise InputError("control_socket", f"is {path}, and another one in settings", "keep one of the two")
+    return dict(settings, control_socket=path)
 
 
 def virtual_has_of(host: str, virtual_has: list[dict[str, Any]]) -> list[dict[str, Any]]:

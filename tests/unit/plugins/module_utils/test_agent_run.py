@@ -54,11 +54,11 @@ class Place:
             sysctls={"net.ipv6.conf.all.forwarding": "1"},
             python="/usr/bin/python3",
         )
-        prepared = dict(desired=desired, keys=self.keys, archive=None, archive_digest=None)
+        prepared = dict(desired=desired, keys=self.keys)
         if archive:
             prepared.update(archive=self.archive, archive_digest=self.archive_digest)
         module = self.fake.Module(
-            check_mode, state=state, restart=restart, moves=moves, timeout=timeout, prepared=prepared
+            check_mode, state=state, restart=restart, moves=moves, timeout=timeout, prepared=json.dumps(prepared)
         )
         with pytest.raises(self.fake.Exit) as caught:
             run(module, self.system.host(), self.client)

@@ -51,6 +51,12 @@ def test_one_virtual_ha_alone(fake, owner):
     assert call(fake, owner, vrids=[52, 52])["changes"] == ["vrid 52: drain"]
 
 
+def test_an_empty_list_is_nothing_and_not_everything(fake, owner):
+    result = call(fake, owner, vrids=[])
+    assert (result["changed"], result["virtual_has"]) == (False, [])
+    assert set(owner.calls) == {"status"}
+
+
 def test_an_owner_that_is_undrained_serves_again(fake, owner):
     call(fake, owner)
     result = call(fake, owner, state="undrained")

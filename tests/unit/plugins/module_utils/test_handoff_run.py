@@ -110,7 +110,9 @@ def test_check_mode_predicts_and_asks_for_nothing(fake, options):
     predicted = call(fake, agent, check_mode=True, **options)
     assert agent.asked == []
     done = call(fake, agent, **options)
-    assert (predicted["changed"], predicted["handoffs"]) == (done["changed"], done["handoffs"])
+    for name in ("changed", "changes", "handoffs", "diff"):
+        assert predicted[name] == done[name]
+    assert bool(done["changes"]) is bool(done["diff"]["after"]) is done["changed"]
 
 
 def test_no_more_are_asked_for_than_there_are(fake):

@@ -73,7 +73,18 @@ def test_check_mode_predicts_and_asks_for_nothing(fake):
     predicted = call(fake, agent, check_mode=True)
     assert agent.asked == []
     done = call(fake, agent)
-    assert (predicted["changed"], predicted["wanted"]) == (done["changed"], done["wanted"])
+    for name in ("changed", "changes", "wanted", "diff"):
+        assert predicted[name] == done[name]
+    assert done["changes"] == ["vrid 51: recover 5 mobile nodes"]
+    assert done["diff"]["after"].splitlines()[1] == "  2001:db8:1::1"
+    again = call(fake, agent)
+    assert (again["changes"], again["diff"]) == ([], dict(before="", after=""))
+
+
+def test_a_diff_is_no_longer_than_somebody_would_read(fake):
+    many = ["2001:db8:1::{0:x}".format(i) for i in range(1, 1001)]
+    after = call(fake, Agent(fake, many), check_mode=True)["diff"]["after"].splitlines()
+    assert (len(after), after[-1]) == (102, "  and 900 more")
 
 
 def test_those_that_are_named_alone_and_whoever_is_not_bound_is_left_alone(fake):

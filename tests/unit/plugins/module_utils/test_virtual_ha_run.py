@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 
 import pytest
 from ansible_collections.mip6.vrrp_ha.plugins.module_utils import host as paths
@@ -23,7 +25,11 @@ class Place:
 
     def call(self, state, *config, **more):
         module = self.fake.Module(
-            more.get("check_mode", False), state=state, config=list(config), config_file=paths.CONFIG, timeout=0.3
+            more.get("check_mode", False),
+            state=state,
+            config=list(config),
+            config_file=more.get("config_file", paths.CONFIG),
+            timeout=0.3,
         )
         with pytest.raises(self.fake.Exit) as caught:
             run(module, self.host, ControlClient(self.agent.path))
@@ -73,3 +79,34 @@ def test_a_failed_reload_puts_the_file_back(place):
     place.agent.refuse["reload"] = {"code": "bad_config", "message": "no", "remedy": "yes"}
     assert place.call("merged", {"vrid": 51, "priority": 150})["failed"] is True
     assert place.config() == [VHA]
+
+
+def test_nothing_to_do_has_no_diff(place):
+    place.host.write(paths.CONFIG, text_of({"format": 1, "host": "ha2"}))
+    result = place.call("deleted")
+    assert (result["changed"], result["changes"], result["diff"]) == (False, [], {})
+
+
+def test_a_change_does_not_spell_the_rest_anew(place):
+    given = dict(VHA, addresses=["2001:DB8:1:0::51"], prefix="2001:0db8:1::/64", priority=150)
+    for state in ("merged", "replaced", "overridden"):
+        result = place.call(state, given, check_mode=True)
+        assert result["changes"] == ["virtual_has.vrid=51.priority 200 -> 150"]
+        assert result["after"] == [dict(VHA, priority=150)]
+
+
+def test_a_vrid_that_is_given_twice_is_named(place):
+    result = place.call("merged", {"vrid": 51, "priority": 150}, {"vrid": 51, "priority": 140})
+    assert result["failed"] is True
+    assert result["msg"] == "config: VRID 51 is there more than once; give it once"
+
+
+def test_a_file_at_another_place_keeps_its_mode(place):
+    other = "/srv/agent.json"
+    os.makedirs(place.host.path("/srv"))
+    os.rename(place.host.path(paths.CONFIG), place.host.path(other))
+    os.chmod(place.host.path(other), 0o600)
+    place.agent.config_path = place.host.path(other)
+    assert place.call("merged", {"vrid": 51, "priority": 150}, config_file=other)["changed"] is True
+    assert json.loads(place.host.read(other))["virtual_has"] == [dict(VHA, priority=150)]
+    assert stat.S_IMODE(os.stat(place.host.path(other)).st_mode) == 0o600

@@ -8,6 +8,7 @@ import pytest
 from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.rendering import (
     InputError,
     check_senders,
+    located,
     masked,
     render_config,
     render_keys,
@@ -77,6 +78,29 @@ def test_what_no_host_could_see_is_refused_with_its_path(change, words):
 def test_settings_of_the_collection_cannot_be_overridden():
     with pytest.raises(InputError, match=r"settings.host"):
         render_config("ha1", [VIRTUAL_HA], {"host": "ha7"}, with_keys=False)
+
+
+def options(**more):
+    known = {"config_file": "/etc/vrrp-ha/agent.json", "control_socket": "/run/vrrp-ha/control.sock"}
+    return dict(known, **more)
+
+
+def test_the_control_socket_of_all_modules_is_the_agents():
+    assert located(options(settings={"first_table": 2000})) == {"first_table": 2000}
+    assert located(options(control_socket="/run/x")) == {"control_socket": "/run/x"}
+    assert (
+        located(options(control_socket="/run/x", settings={"control_socket": "/run/x"}))["control_socket"] == "/run/x"
+    )
+    assert located(options(settings={"control_socket": "/run/y"})) == {"control_socket": "/run/y"}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [dict(control_socket="/run/x", settings={"control_socket": "/run/y"}), dict(config_file="/srv/agent.json")],
+)
+def test_an_agent_that_would_not_be_found_is_refused(given):
+    with pytest.raises(InputError, match="keep one of the two|the unit reads /etc/vrrp-ha/agent.json"):
+        located(options(**given))
 
 
 def test_a_host_gets_the_keys_that_it_needs_and_no_others():

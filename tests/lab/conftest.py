@@ -73,3 +73,13 @@ def mobile_node(deployed: None) -> MobileNode:
     node.must_register(10)
     story.must_agree(51, 10)
     return node
+
+
+@pytest.fixture(scope="module")
+def mobile_nodes(mobile_node: MobileNode) -> list[MobileNode]:
+    """As many with each of the other virtual HAs, that only register."""
+    others = [MobileNode("mn2", vrid, topology.FOREIGN_2) for vrid in topology.OWNERS if vrid != mobile_node.vrid]
+    for node in others:
+        node.must_register(10)
+        story.must_agree(node.vrid, 10)
+    return [mobile_node, *others]

@@ -5,7 +5,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test check gates bench build lab-up lab-down setup clean
+.PHONY: help demo test check gates bench build docs lab-up lab-down setup clean
 
 VENV := $(or $(VRRP_HA_VENV),.cache/venv)
 PYTEST := $(VENV)/bin/python -m pytest
@@ -19,6 +19,7 @@ help:
 	@echo 'make check     linters and unit tests; no root, under two minutes'
 	@echo 'make gates     what ansible-test, antsibull-docs and the importer of Galaxy say of the collection'
 	@echo 'make bench     measurements'
+	@echo 'make docs      write what docs/reference has from the code again'
 	@echo 'make build     the collection as a tarball in build/'
 	@echo 'make lab-up, make lab-down'
 
@@ -47,6 +48,10 @@ bench:
 build:
 	@tests/setup python
 	@$(VENV)/bin/ansible-galaxy collection build --force --output-path build
+
+docs:
+	@tests/setup python
+	@PYTHONPATH=roles/agent/files $(VENV)/bin/python -m docs.generate
 
 lab-up:
 	@tests/setup lab

@@ -46,11 +46,15 @@ _FLAGS = (
 
 
 class Calls:
-    """The table of calls, and one method for each."""
+    """The tables of calls, and one method for each.
+
+    A method's docstring is its line in docs/reference/control-protocol.md: its arguments, "->", its result, with the
+    limits of this file by their names.
+    """
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
-        self._reading: dict[str, Callable[[Json], Answer]] = {
+        self.reading: dict[str, Callable[[Json], Answer]] = {
             "status": self._status,
             "bindings": self._bindings,
             "events": self._events,
@@ -58,7 +62,7 @@ class Calls:
             "home_agents": self._home_agents,
             "handoffs": self._handoffs,
         }
-        self._changing: dict[str, Callable[[Json], Answer]] = {
+        self.changing: dict[str, Callable[[Json], Answer]] = {
             "drain": self._drain,
             "undrain": self._undrain,
             "recover": self._recover,
@@ -69,18 +73,19 @@ class Calls:
 
     def handle(self, request: Request) -> Answer:
         """The answer to one request; CallError if there is none."""
-        if request.call in self._changing:
+        if request.call in self.changing:
             if not request.peer.may_change:
                 raise CallError("forbidden", f"'{request.call}' is for root", "Run it as root.")
-            return self._changing[request.call](request.arguments)
-        if request.call in self._reading:
-            return self._reading[request.call](request.arguments)
-        known = ", ".join([*self._reading, *self._changing])
+            return self.changing[request.call](request.arguments)
+        if request.call in self.reading:
+            return self.reading[request.call](request.arguments)
+        known = ", ".join([*self.reading, *self.changing])
         raise CallError("unknown_call", f"there is no call '{request.call}'", f"Known are: {known}.")
 
     # --- reading -------------------------------------------------------------------------------------------
 
     def _status(self, _arguments: Json) -> Answer:
+        """- -> see below."""
         status = self._agent.status()
         virtual_has = status.pop("virtual_has")
         assert isinstance(virtual_has, list)
@@ -90,6 +95,8 @@ class Calls:
         yield "]}"
 
     def _bindings(self, arguments: Json) -> Answer:
+        """`vrid` (required), `home_address`, `limit` (default 100, at most {MOST_BINDINGS}), `after` (home address) ->
+        `{"vrid", "total", "digest", "bindings": [...], "next": home address or null}`."""
         vrid = self._vrid(arguments)
         limit = _number(arguments, "limit", 100, MOST_BINDINGS)
         after = _address(arguments, "after")
@@ -127,6 +134,9 @@ class Calls:
         yield f'], "next": {following}}}'
 
     def _events(self, arguments: Json) -> Answer:
+        """`after` (number), `limit` (default 100, at most {MOST_EVENTS}), `follow` -> `{"events": [{"number", "time",
+        "level", "kind", "vrid", ...}], "last"}`; with `follow`, one result line per batch until the caller
+        leaves."""
         journal = self._agent.journal
         limit = _number(arguments, "limit", 100, MOST_EVENTS)
         after = _number(arguments, "after", max(0, journal.last - limit), None, least=0)
@@ -145,6 +155,9 @@ class Calls:
                 yield None
 
     def _recoveries(self, arguments: Json) -> Answer:
+        """`vrid` (required), `limit` (1 to {MOST_RECOVERIES_LISTED}, default {MOST_RECOVERIES}) -> `{"vrid", "counts":
+        as in status, "recoveries": [...]}`: those under way, those that wait in the order of their turns, and
+        the latest of the last 1000 that are over; `limit` of them."""
         vrid = self._vrid(arguments)
         limit = _number(arguments, "limit", MOST_RECOVERIES, MOST_RECOVERIES_LISTED)
         recovery = self._agent.node.recovery(vrid)
@@ -156,9 +169,14 @@ class Calls:
         yield "]}"
 
     def _home_agents(self, _arguments: Json) -> Answer:
+        """- -> `{"links": [{"interface", "home_agents": [...]}]}`: the home agents of each home link, the best
+        first."""
         yield json.dumps({"links": self._agent.node.home_agents(monotonic())})
 
     def _handoffs(self, arguments: Json) -> Answer:
+        """`vrid` (required) -> `{"vrid", "counts": as in status, "unnamed": [{"to": VRID or null, "count"}],
+        "handoffs": [...]}`: those named that wait, those under way, and the last 1000 that are over; unnamed
+        is how many more wait that were asked for by `count`."""
         vrid = self._vrid(arguments)
         handoffs = self._agent.node.handoffs(vrid)
         known = handoffs.describe(monotonic())
@@ -171,14 +189,19 @@ class Calls:
     # --- changing ------------------------------------------------------------------------------------------
 
     def _drain(self, arguments: Json) -> Answer:
+        """`vrids` (absent: all) -> `{"changed": [vrid, ...]}`; returns at once, watch `status`."""
         vrids = self._vrids(arguments)
         yield json.dumps({"changed": self._agent.drain(vrids)})
 
     def _undrain(self, arguments: Json) -> Answer:
+        """`vrids` (absent: all) -> `{"changed": [vrid, ...]}`; returns at once, watch `status`."""
         vrids = self._vrids(arguments)
         yield json.dumps({"changed": self._agent.undrain(vrids)})
 
     def _recover(self, arguments: Json) -> Answer:
+        """`vrid`, `home_addresses` (1 to {MOST_RECOVERIES}), both required -> `{"queued": [home address, ...],
+        "refused": [...]}`: refused is what is not bound here, for what there is neither a key nor a hook, or
+        more than the queue takes; error `not_master` elsewhere than at the Master."""
         vrid = self._vrid(arguments)
         home_addresses = _home_addresses(arguments, MOST_RECOVERIES)
         self._check_master(vrid)
@@ -187,6 +210,11 @@ class Calls:
         yield json.dumps({"queued": [*map(text, begun)], "refused": [*map(text, unknown)]})
 
     def _handoff(self, arguments: Json) -> Answer:
+        """`vrid` (required), `to` (VRID; absent: the least loaded), and one of `home_addresses` (1 to
+        {MOST_NAMED_HANDOFFS}), `count` (1 to {MOST_HANDOFFS}) and `cancel` (true) -> `{"queued": [home
+        address, ...], "refused": [...]}`, refused is what is not bound here, was told already, or has no key
+        here; for `count`, `{"count"}`; for `cancel`, of all that wait, `{"cancelled": how many}`; error
+        `not_master` elsewhere than at the Master."""
         vrid = self._vrid(arguments)
         ways = [name for name in ("home_addresses", "count", "cancel") if arguments.get(name)]
         if len(ways) != 1:
@@ -222,6 +250,8 @@ class Calls:
         return to
 
     def _reload(self, _arguments: Json) -> Answer:
+        """- -> `{"changed": [vrid, ...], "added": [...], "removed": [...], "restart_needed": [option, ...]}` or error
+        `bad_config` with every problem as `"problems": [{"path", "message", "remedy"}]`."""
         try:
             result = self._agent.reload()
         except ConfigurationError as error:
@@ -232,6 +262,8 @@ class Calls:
         yield json.dumps(result)
 
     def _repair(self, _arguments: Json) -> Answer:
+        """- -> `{"repaired": [text, ...]}`: makes the host's state what it should be; what takes longer is done after
+        the answer and told by events of kind `repaired`."""
         yield json.dumps({"repaired": self._agent.repair()})
 
     # --- arguments -----------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import functools
 import inspect
 import json
 from collections.abc import Iterator
@@ -74,6 +75,7 @@ def event_table() -> str:
     )
 
 
+@functools.cache
 def events() -> dict[str, set[str]]:
     """{kind: its levels} of everything that is reported with a level above debug."""
     found: dict[str, set[str]] = {}

@@ -8,6 +8,7 @@ argument specification or in variables.yml beside this file; its default is what
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -59,12 +60,14 @@ class Reads:
     sets: set[str] = field(default_factory=set)
 
 
+@functools.cache
 def described() -> dict[str, dict[str, Any]]:
     """Every variable for people, in the form of an argument specification: the role's, then those of playbooks."""
     role = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text("utf-8"))["argument_specs"]["main"]["options"]
     return role | yaml.safe_load(Path(__file__).with_name("variables.yml").read_text("utf-8"))
 
 
+@functools.cache
 def inputs() -> dict[str, list[str]]:
     """{variable: the playbooks that take it}, the role as '(role)'."""
     everything = [(path.stem, _reads(_closure(path))) for path in PLAYBOOKS]

@@ -9,15 +9,17 @@ SHELL := /bin/bash
 
 VENV := $(or $(VRRP_HA_VENV),.cache/venv)
 PYTEST := $(VENV)/bin/python -m pytest
-# What needs no particular time runs on all cores at once; then what does, alone: whole machines last.
-TIMELESS := tests/unit tests/sim
+# What needs no particular time runs at once, the gates among it: they wait for programs of their own most of the time.
+# Then what does, alone: whole machines last.
+TIMELESS := tests/gates tests/unit tests/sim
+WORKERS := $(shell echo $$(($$(nproc) + 1)))
 TIMED := $(wildcard tests/kernel tests/interop tests/lab)
 
 help:
 	@echo 'make demo      boot the lab, deploy, fail over under traffic, print what was lost'
-	@echo 'make test      all tests: unit, simulation, kernel, interop, lab'
-	@echo 'make check     linters and unit tests; no root, under two minutes'
-	@echo 'make gates     what ansible-test, antsibull-docs and the importer of Galaxy say of the collection'
+	@echo 'make test      all tests: gates, unit, simulation, kernel, interop, lab'
+	@echo 'make check     linters, types and unit tests; no root, under two minutes'
+	@echo 'make gates     what ansible-test, the importer of Galaxy and their like say of the collection'
 	@echo 'make bench     measurements'
 	@echo 'make docs      write what docs/reference has from the code again'
 	@echo 'make build     the collection as a tarball in build/'
@@ -28,8 +30,9 @@ demo:
 
 test:
 	@tests/setup test
-	@$(PYTEST) $(TIMELESS) -n auto --complete -ra --durations=5; first=$$?; \
-		$(PYTEST) $(TIMED) --complete -ra --durations=10 && exit $$first
+	@$(PYTEST) $(TIMELESS) -n $(WORKERS) --dist loadgroup --complete -ra --durations=5; first=$$?; \
+		$(PYTEST) $(TIMED) --complete -ra --durations=10 || exit; \
+		[ $$first = 0 ] || { echo 'failed: see the first summary above, of $(TIMELESS)'; exit $$first; }
 
 check:
 	@tests/setup python
@@ -40,7 +43,7 @@ gates:
 	@$(PYTEST) tests/gates --complete -ra
 
 bench:
-	@tests/setup test
+	@tests/setup bench
 	@for script in tests/bench/bench_*.py; do \
 		echo; echo "== $$script"; PYTHONPATH=roles/agent/files:. $(VENV)/bin/python $$script || exit 1; \
 	done

@@ -17,6 +17,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.gates)
+            item.add_marker(pytest.mark.xdist_group("gates"))  # one worker, since they share a copy
 
 
 @pytest.fixture(scope="session", autouse=True)

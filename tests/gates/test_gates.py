@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.gates.collection import CONTROLLER, TOOLS, oldest_target, run, said
 
@@ -67,6 +69,26 @@ def test_importer_takes_the_built_collection(collection: Path, tmp_path: Path) -
     output = run(tmp_path, str(TOOLS / "python"), "-m", "galaxy_importer.main", str(built))
     assert "Loading role agent" in output, output
     assert not [line for line in output.splitlines() if line.startswith(("WARNING", "ERROR"))], output
+
+
+@pytest.mark.parametrize("needs", [[], ["netaddr>=1"]])
+def test_an_execution_environment_gets_what_the_collection_says_that_it_needs(
+    collection: Path, tmp_path: Path, needs: list[str]
+) -> None:
+    """It needs nothing; that this was read at all is shown by something else instead."""
+    place = tmp_path / "ansible_collections/mip6/vrrp_ha"
+    shutil.copytree(collection / "meta", place / "meta")
+    shutil.copy2(collection / "galaxy.yml", place)
+    if needs:
+        (place / "meta/python.txt").write_text("\n".join(needs))
+        (place / "meta/execution-environment.yml").write_text("version: 1\ndependencies: {python: meta/python.txt}\n")
+    told = yaml.safe_load(run(collection, str(TOOLS / "ansible-builder"), "introspect", "--sanitize", str(tmp_path)))
+    assert [line.split()[0] for line in told["python"]] == needs
+    assert told["system"] == []
+
+
+def test_every_file_tells_its_licence(collection: Path) -> None:
+    run(collection, str(TOOLS / "reuse"), "lint")
 
 
 def test_pylint_is_clean(pylint: subprocess.Popen[str]) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from typing import Any
@@ -22,6 +23,7 @@ from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.plan_lock import Lock
 from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.plan_report import plan_table
 from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.planner.model import Plan, natural
 
+WRITING = ".vrid_plan."
 MISSING = (
     "the inventory has no plan; give it a source whose name ends in vrid_plan.yml after the others, and if it has one, "
     "see the warnings at the top of this output for why it could not be read"
@@ -99,12 +101,24 @@ def _write(path: str, text: str) -> None:
         mode = os.stat(path).st_mode & 0o777
     except FileNotFoundError:
         mode = 0o644
-    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".vrid_plan.")
+    _tidy(os.path.dirname(path))
+    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=f"{WRITING}{os.getpid()}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
         os.chmod(temporary, mode)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def _tidy(directory: str) -> None:
+    """Remove what runs that were killed did not get to complete."""
+    for name in os.listdir(directory):
+        writer = name.removeprefix(WRITING).partition(".")[0]
+        if name.startswith(WRITING) and not (writer.isdecimal() and os.path.exists(f"/proc/{writer}")):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(directory, name))

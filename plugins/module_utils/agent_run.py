@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 
@@ -23,10 +24,10 @@ def run(module, host, control_client):
     """Everything between the module's parameters and its result; exceptions become fail_json here alone."""
     # The action shows the operator's options; what it computed from them would be shown twice and is long.
     shown = dict(invocation=dict(module_args=dict(state=module.params["state"])))
+    work = {"present": _present, "absent": _absent, "restarted": _restarted}[module.params["state"]]
     try:
-        result = {"present": _present, "absent": _absent, "restarted": _restarted}[module.params["state"]](
-            module, host, control_client
-        )
+        with contextlib.nullcontext() if module.check_mode else host.alone():
+            result = work(module, host, control_client)
     except RefusedError as refused:
         module.fail_json(msg=str(refused), problems=refused.problems, **shown)
     except (HostError, ControlError) as error:
@@ -80,7 +81,7 @@ def _present(module, host, control_client):
         result["restart_pending"] = bool(deferred)
         if not deferred:
             status = _await_health(module, host, control)
-    return dict(result, status=status, master_of=masters_of(status))
+    return dict(result, status=status, service=observed.service, master_of=masters_of(status))
 
 
 def _finish(restart_needed, step, worker, deferred, restart):
@@ -105,6 +106,7 @@ def _absent(module, host, _control_client):
         changed=bool(steps),
         changes=changes,
         diff=shown(changes),
+        service=observed.service,
         status=None,
         master_of=[],
     )

@@ -45,9 +45,11 @@ class Observed:
         self.current = (host.link_target(paths.CURRENT) or "").split("/")[-1] or None
         self.launcher = host.link_target(paths.LAUNCHER)
         self.files = {path: host.read(path) for path in paths.MODES}
+        self.leftovers = host.leftovers()
         self.insecure = [path for path in paths.MODES if self.files[path] is not None and not host.is_secure(path)]
         service = host.service()
-        self.active = service.get("ActiveState") in ("active", "reloading", "activating")
+        self.service = service.get("ActiveState")
+        self.active = self.service in ("active", "reloading", "activating")
         self.enabled = service.get("UnitFileState") == "enabled"
         self.stale_unit = service.get("NeedDaemonReload") == "yes"
         self.running = host.running_release(service.get("MainPID")) if self.active else None
@@ -77,8 +79,16 @@ def wanted_files(desired):
 def plan(observed, desired):
     """The steps from what is to what should be, in the order in which they are done; none if there is no need."""
     return (
-        _release_steps(observed, desired) + _file_steps(observed, desired) + _service_steps(observed, desired)
-    ) + _prune_steps(observed, desired)
+        _tidy_steps(observed)
+        + _release_steps(observed, desired)
+        + _file_steps(observed, desired)
+        + _service_steps(observed, desired)
+        + _prune_steps(observed, desired)
+    )
+
+
+def _tidy_steps(observed):
+    return [Step("tidy", path + ": remove, a run was broken off", path) for path in observed.leftovers]
 
 
 def _release_steps(observed, desired):
@@ -147,7 +157,9 @@ def restart_reasons(observed, desired):
     for name in FIXED:
         if observed.config.get(name) != desired.config.get(name):
             reasons.append(name)
-    return reasons
+    # Put off by a run that was broken off before it did it.
+    put_off = (observed.status or {}).get("restart_needed", [])
+    return reasons + [name for name in put_off if name not in reasons]
 
 
 def defer(observed, desired, steps):
@@ -218,10 +230,11 @@ def removal(observed):
         steps.append(Step("stop", "service: stop"))
     if observed.enabled:
         steps.append(Step("disable", "service: disable"))
+    steps.extend(_tidy_steps(observed))
     for path in (paths.UNIT, paths.SYSCTLS, paths.LAUNCHER, "/etc/vrrp-ha", paths.BASE, paths.STATE_DIRECTORY):
         if observed.host.exists(path):
             steps.append(Step("remove", path + ": remove", path))
-    if observed.files[paths.UNIT] is not None:
+    if observed.files[paths.UNIT] is not None or observed.stale_unit:
         steps.append(Step("daemon_reload", "service: let systemd forget the unit"))
     if observed.user:
         steps.append(Step("remove_user", "user: remove the system user " + paths.USER))
@@ -258,6 +271,9 @@ class Worker:
     def _write(self, path):
         self._host.write(path, wanted_files(self._desired)[path])
 
+    def _tidy(self, path):
+        self._host.remove(path)
+
     def _secure(self, path):
         self._host.secure(path)
 
@@ -274,7 +290,7 @@ class Worker:
         self._host.link(paths.LAUNCHER, paths.CURRENT + "/bin/vrrp-ha")
 
     def _prune(self, name):
-        self._host.remove(paths.RELEASES + "/" + name)
+        self._host.remove_release(name)
 
     def _daemon_reload(self, _subject):
         self._host.systemctl("daemon-reload")

@@ -8,6 +8,8 @@ Everything that touches the host is here, below a root that tests can move; noth
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import grp
 import hashlib
 import os
@@ -17,6 +19,7 @@ import stat
 import tarfile
 import tempfile
 
+from .control import Deadline
 from .spec import CONFIG_FILE
 
 USER = "vrrp-ha"
@@ -31,6 +34,14 @@ BASE = "/opt/vrrp-ha"
 RELEASES = BASE + "/releases"
 CURRENT = BASE + "/current"
 STATE_DIRECTORY = "/var/lib/vrrp-ha"
+LOCK = "/run/vrrp-ha-agent.lock"
+LOCK_TIMEOUT = 60.0  # seconds; more than a module that was left behind has still to do
+
+# What is not complete yet, or not any more, is called so, beside what it is for.
+WRITING = ".vrrp-ha-"
+UNPACKING = ".new-"
+REMOVING = ".old-"
+LINKING = ".new"
 
 # path -> (mode, group); the owner is root
 MODES = {CONFIG: (0o644, "root"), KEYS: (0o640, USER), UNIT: (0o644, "root"), SYSCTLS: (0o644, "root")}
@@ -55,7 +66,43 @@ class Host:
         """Where a path of the host really is."""
         return self._root + path
 
+    @contextlib.contextmanager
+    def alone(self, seconds=LOCK_TIMEOUT):
+        """No other module changes the host meanwhile; HostError when one does for longer than so many seconds.
+
+        A module outlives the playbook that it was started by, when that is killed or the connection is lost.
+        """
+        directory = os.path.dirname(self.path(LOCK))
+        if not os.path.isdir(directory):
+            os.makedirs(directory, 0o755)
+        with open(self.path(LOCK), "a", encoding="ascii") as file:
+
+            def missing():
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return "another run to finish its work on this host"
+                return ""
+
+            what = Deadline(seconds).wait(missing)
+            if what:
+                raise HostError("waited {0:g} s for {1}; see there with 'fuser {2}'".format(seconds, what, LOCK))
+            yield
+
     # files
+
+    def leftovers(self):
+        """What a run that was broken off did not get to complete, or to remove."""
+        found = [
+            directory + "/" + name
+            for directory, start in [(os.path.dirname(path), (WRITING,)) for path in MODES]
+            + [(RELEASES, (UNPACKING, REMOVING))]
+            if os.path.isdir(self.path(directory))
+            for name in os.listdir(self.path(directory))
+            if name.startswith(start)
+        ]
+        found += [path + LINKING for path in (CURRENT, LAUNCHER) if self.exists(path + LINKING)]
+        return sorted(set(found))
 
     def read(self, path):
         """A file's text; None if there is no such file."""
@@ -73,7 +120,7 @@ class Host:
         directory = os.path.dirname(self.path(path))
         if not os.path.isdir(directory):
             os.makedirs(directory, 0o755)
-        handle, temporary = tempfile.mkstemp(dir=directory, prefix=".vrrp-ha-")
+        handle, temporary = tempfile.mkstemp(dir=directory, prefix=WRITING)
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 self._own(temporary, mode, group)
@@ -130,7 +177,7 @@ class Host:
         directory = os.path.dirname(self.path(path))
         if not os.path.isdir(directory):
             os.makedirs(directory, 0o755)
-        temporary = self.path(path) + ".new"
+        temporary = self.path(path) + LINKING
         if os.path.lexists(temporary):
             os.unlink(temporary)
         os.symlink(target, temporary)
@@ -173,16 +220,23 @@ class Host:
         directory = self.path(RELEASES)
         if not os.path.isdir(directory):
             os.makedirs(directory, 0o755)
-        fresh = tempfile.mkdtemp(dir=directory, prefix=".new-")
+        fresh = tempfile.mkdtemp(dir=directory, prefix=UNPACKING)
         try:
             self._unpack(archive, fresh)
             # The service may not write below the release, so it could never keep what it compiled.
             self.command([python, "-m", "compileall", "-q", os.path.join(fresh, "lib")], "compile the release")
             os.chmod(fresh, 0o755)
+            os.sync()  # its name says that it is whole, also after the power went
             self._rename(fresh, os.path.join(directory, digest))
         except BaseException:
             shutil.rmtree(fresh, ignore_errors=True)
             raise
+
+    def remove_release(self, digest):
+        """Remove a release; no part of it ever passes for the whole."""
+        going = self.path(RELEASES + "/" + REMOVING + digest)
+        os.rename(self.path(RELEASES + "/" + digest), going)
+        shutil.rmtree(going)
 
     @staticmethod
     def _rename(fresh, target):

@@ -14,11 +14,13 @@ import json
 import os
 import time
 
+from .host import HostError
+
 PATH = "/run/vrrp-ha-procedure.json"
 FIELDS = ("id", "playbook", "controller", "pid", "since", "until")
 
 
-def run(module, path=PATH, clock=time.time):
+def run(module, host, path=PATH, clock=time.time):
     """Everything between the module's parameters and its result."""
     params = module.params
     wanted = params["holder"]
@@ -34,7 +36,18 @@ def run(module, path=PATH, clock=time.time):
                 path, os.strerror(error.errno or errno.EIO)
             )
         )
+    if held_by is None and params["state"] == "begun":
+        _let_finish(module, host)
     module.exit_json(changed=False, held_by=held_by)
+
+
+def _let_finish(module, host):
+    """What a run that was killed has left at work here must not come between."""
+    try:
+        with host.alone():
+            pass
+    except HostError as error:
+        module.fail_json(msg=str(error))
 
 
 def _change(path, params, wanted, now):

@@ -472,6 +472,11 @@ master_of:
   type: list
   elements: int
   sample: [51]
+service:
+  description: What systemd said of the service before anything was changed, for example V(active) or V(activating).
+  returned: O(state=present), O(state=absent)
+  type: str
+  sample: active
 status:
   description: The agent's status, as the control protocol defines it. Null when no agent answers.
   returned: success

@@ -14,6 +14,7 @@ description:
   - Each host remembers which run of which playbook it works for. Another run fails, and says who it has to wait for.
   - A run that was killed is recognised on the controller that it ran on, and its place taken. For others it is over
     when its lease is.
+  - What a killed run has left at work on the host is waited for, a minute at most.
   - The playbooks of this collection that move services use it by themselves.
 author:
   - the mip6.vrrp_ha developers (@mip6)
@@ -83,18 +84,18 @@ held_by:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.mip6.vrrp_ha.plugins.module_utils.host import Host
 from ansible_collections.mip6.vrrp_ha.plugins.module_utils.procedure_run import run
 from ansible_collections.mip6.vrrp_ha.plugins.module_utils.spec import PROCEDURE
 
 
 def main():
     """Run with the host's own file."""
-    run(
-        AnsibleModule(
-            argument_spec=dict(PROCEDURE, holder=dict(type="dict"), take_over_from=dict(type="str")),
-            supports_check_mode=True,
-        )
+    module = AnsibleModule(
+        argument_spec=dict(PROCEDURE, holder=dict(type="dict"), take_over_from=dict(type="str")),
+        supports_check_mode=True,
     )
+    run(module, Host(module.run_command))
 
 
 if __name__ == "__main__":

@@ -91,6 +91,13 @@ class Fleet:
         entries = (self._status(host) or {}).get("virtual_has", [])
         return next((entry for entry in entries if entry["vrid"] == vrid), None)
 
+    def _comes_back(self, host: str) -> bool:
+        """Whether systemd is about to start the agent, or to stop it for a restart, of a run that was broken off."""
+        return (self.observed.get(host) or {}).get("service") in ("activating", "deactivating", "reloading")
+
+    def _down(self, host: str) -> str:
+        return "starting" if self._comes_back(host) else "down"
+
     # hosts
 
     def _of_host(self, host: str) -> list[Problem]:
@@ -105,15 +112,16 @@ class Fleet:
             return [Problem(host, None, _text(answer), "mend this and deploy")]
         status = answer.get("status")
         if status is None:
-            return [Problem(host, None, "its agent is down", "see 'systemctl status vrrp-ha' there, or deploy")]
+            remedy = "see 'systemctl status vrrp-ha' there, or deploy"
+            return [Problem(host, None, f"its agent is {self._down(host)}", remedy, self._comes_back(host))]
         found = []
         if not status.get("healthy", True):
             warnings = "; ".join(status.get("warnings") or []) or "it does not say why"
             found.append(Problem(host, None, f"its agent is unhealthy: {warnings}", "see 'vrrp-ha status' there", True))
-        if not status.get("config_current", True):
-            found.append(Problem(host, None, "its agent has not loaded the files on its disk", "deploy"))
         if not self.drift:
             return found
+        if not status.get("config_current", True):
+            found.append(Problem(host, None, "its agent has not loaded the files on its disk", "deploy"))
         if answer.get("changes"):
             found.append(Problem(host, None, "drifted from the plan: " + " | ".join(answer["changes"]), "deploy"))
         if answer.get("restart_pending"):
@@ -129,7 +137,9 @@ class Fleet:
             return []
         known = {host: state for host, state in states.items() if state is not None}
         found = [
-            Problem(host, vrid, "is down" if self._status(host) is None else "is not run by its agent", "deploy")
+            Problem(host, vrid, f"is {self._down(host)}", "deploy", self._comes_back(host))
+            if self._status(host) is None
+            else Problem(host, vrid, "is not run by its agent", "deploy")
             for host in states
             if host not in known
         ]
@@ -157,16 +167,16 @@ class Fleet:
         return state["state"] != "initialize" and bool(state.get("synced") or not state.get("mipv6_ha_mode"))
 
     def _nobody_left(self, vrid: int, states: Iterable[str], known: dict[str, dict[str, Any]]) -> Problem:
-        def why(state: dict[str, Any] | None) -> str:
+        def why(host: str, state: dict[str, Any] | None) -> str:
             if state is None:
-                return "down"
+                return self._down(host)
             return "drained" if state.get("drained") else "not synced"
 
-        others = {host: why(known.get(host)) for host in states if host not in self.leaving}
+        others = {host: why(host, known.get(host)) for host in states if host not in self.leaving}
         reasons = ", ".join(f"{host} is {reason}" for host, reason in others.items())
         message = f"would have no healthy member left: {reasons or 'it has no other members'}"
         leaving = ", ".join(host for host in states if host in self.leaving)
-        passes = "not synced" in others.values()
+        passes = not {"not synced", "starting"}.isdisjoint(others.values())
         return Problem(leaving, vrid, message, "mend or undrain another member first", transient=passes)
 
     @staticmethod

@@ -30,7 +30,8 @@ def virtual_has_of_step(
 ) -> list[dict[str, Any]]:
     """The fleet's virtual HAs as the host is to be told in a step.
 
-    virtual_has: as they are to be in the end. observed: of each host, those of its agent.json. keys: the names of the
+    virtual_has: as they are to be in the end. observed: of each host, those that its agent runs: a
+    run that was broken off may have left other files. keys: the names of the
     keys that can be given out.
     """
     if step not in STEPS:

@@ -115,6 +115,18 @@ def test_reload_leaves_other_virtual_has_untouched(pair, observer):
     assert [e["kind"] for e in elections] == ["became_backup", "became_master"]
 
 
+def test_what_takes_a_restart_is_told_until_it_is_done_or_taken_back(pair):
+    a, _b = pair
+    before = a.config.get("first_table")
+    for table, needed in ((4321, ["first_table"]), (4322, ["first_table"]), (before, [])):
+        a.config.pop("first_table", None)
+        a.config.update({} if table is None else {"first_table": table})
+        a.write()
+        assert a.call("reload")["restart_needed"] == needed
+        status = a.call("status")
+        assert (status["restart_needed"], status["config_current"]) == (needed, True)
+
+
 def test_a_bad_configuration_is_refused_and_changes_nothing(pair):
     a, _b = pair
     loaded = a.call("status")["config_digest"]

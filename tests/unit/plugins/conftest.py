@@ -25,3 +25,13 @@ def fake():
     from ansible_collections.mip6.vrrp_ha.tests.unit.plugins import fakes
 
     return fakes
+
+
+@pytest.fixture
+def place(fake, tmp_path):
+    """A host for the agent module."""
+    from ansible_collections.mip6.vrrp_ha.tests.unit.plugins.place import Place
+
+    made = Place(fake, tmp_path)
+    yield made
+    made.agent.close()

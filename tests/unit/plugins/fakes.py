@@ -97,7 +97,8 @@ class Agent:
             with open(self.config_path, "rb") as file:
                 self.status["config_digest"] = hashlib.sha256(file.read()).hexdigest()
             self.status["config_current"] = True
-            return dict(head, ok=True, result={"changed": [], "added": [], "removed": [], "restart_needed": []})
+            needed = self.status.get("restart_needed", [])
+            return dict(head, ok=True, result={"changed": [], "added": [], "removed": [], "restart_needed": needed})
         return dict(head, ok=True, result=self.status)
 
 
@@ -137,6 +138,7 @@ class System:
         self.checker = (0, "{}", "")
         self.user = False
         self.running = None
+        self.stale = False
         for name in ("all/forwarding",):
             path = os.path.join(self.root, "proc/sys/net/ipv6/conf", name)
             os.makedirs(os.path.dirname(path))
@@ -180,7 +182,8 @@ class System:
                 "active" if self.active else "inactive",
                 "enabled" if self.enabled else "disabled",
             )
-            return 0, "ActiveState={0}\nUnitFileState={1}\nMainPID=7\nNeedDaemonReload=no\n".format(*states), ""
+            states += ("yes" if self.stale else "no",)
+            return 0, "ActiveState={0}\nUnitFileState={1}\nMainPID=7\nNeedDaemonReload={2}\n".format(*states), ""
         return 0, "", ""
 
     def current(self):

@@ -4,108 +4,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import stat
 
 import pytest
 from ansible_collections.mip6.vrrp_ha.plugins.module_utils import host as paths
-from ansible_collections.mip6.vrrp_ha.plugins.module_utils.agent_run import run
-from ansible_collections.mip6.vrrp_ha.plugins.module_utils.configuration import text_of
-from ansible_collections.mip6.vrrp_ha.plugins.module_utils.control import ControlClient
-
-SECRET = "5ec7e75ec7e75ec7e75ec7e75ec7e75e"
-KEYS = text_of({"format": 1, "sync_keys": [{"name": "fleet", "key_id": 1, "key": SECRET}]})
-
-
-class Place:
-    """One host with one agent, and the module's calls on it."""
-
-    def __init__(self, fake, tmp_path):
-        self.fake = fake
-        self.root = tmp_path / "host"
-        self.system = fake.System(self.root)
-        self.archive = str(tmp_path / "release.tar.gz")
-        self.archive_digest = fake.archive(self.archive)
-        self.agent = fake.Agent(tmp_path / "socket", fake.status(fake.virtual_ha()), str(self.root) + paths.CONFIG)
-        self.config = {"format": 1, "host": "ha2", "virtual_has": [{"vrid": 51, "priority": 200}]}
-        self.keys = KEYS
-        self.release = "release1"
-
-    def client(self, _path):
-        system, agent = self.system, self.agent
-
-        class Client(ControlClient):
-            def call(self, name, **arguments):
-                if not system.active:
-                    self.path = self.path + ".gone"
-                else:
-                    self.path = agent.path
-                return ControlClient.call(self, name, **arguments)
-
-        return Client(agent.path)
-
-    def call(self, check_mode=False, archive=True, state="present", restart="now", moves="refuse", timeout=0.3):
-        desired = dict(
-            release=self.release,
-            config=self.config,
-            unit="[Service]\n",
-            sysctls={"net.ipv6.conf.all.forwarding": "1"},
-            python="/usr/bin/python3",
-        )
-        prepared = dict(desired=desired, keys=self.keys)
-        if archive:
-            prepared.update(archive=self.archive, archive_digest=self.archive_digest)
-        module = self.fake.Module(
-            check_mode, state=state, restart=restart, moves=moves, timeout=timeout, prepared=json.dumps(prepared)
-        )
-        with pytest.raises(self.fake.Exit) as caught:
-            run(module, self.system.host(), self.client)
-        assert caught.value.result.pop("invocation")["module_args"] == {"state": state}
-        return caught.value.result
-
-    def deploy(self):
-        """A deployed host whose agent has loaded what is on the disk."""
-        self._load_on_start()
-        return self.call()
-
-    def _load_on_start(self):
-        systemctl = self.system._systemctl
-
-        def loading(command):
-            answer = systemctl(command)
-            if command[0] in ("start", "restart"):
-                with open(str(self.root) + paths.CONFIG, "rb") as file:
-                    self.agent.status["config_digest"] = hashlib.sha256(file.read()).hexdigest()
-                self.agent.status["config_current"] = True
-            return answer
-
-        self.system._systemctl = loading
-
-    def text(self, path):
-        with open(str(self.root) + path, encoding="utf-8") as file:
-            return file.read()
-
-    def tree(self):
-        """Every file and link with its content."""
-        found = {}
-        for directory, _names, files in os.walk(str(self.root)):
-            for name in files:
-                path = os.path.join(directory, name)
-                if os.path.islink(path):
-                    found[path] = os.readlink(path)
-                else:
-                    with open(path, "rb") as file:
-                        found[path] = file.read()
-        return found
-
-
-@pytest.fixture
-def place(fake, tmp_path):
-    made = Place(fake, tmp_path)
-    yield made
-    made.agent.close()
+from ansible_collections.mip6.vrrp_ha.tests.unit.plugins.place import KEYS, SECRET
 
 
 def test_a_bare_host_gets_everything_and_is_started(place):
@@ -329,3 +234,56 @@ def test_absent_takes_everything_away_and_then_nothing(place):
     assert place.tree() == {str(place.root) + "/proc/sys/net/ipv6/conf/all/forwarding": b"1"}
     assert place.system.user is False
     assert place.call(state="absent")["changed"] is False
+
+
+def test_what_a_run_that_was_broken_off_left_is_removed_once(place):
+    place.deploy()
+    before = place.tree()
+    files = [os.path.dirname(path) + "/.vrrp-ha-1" for path in (paths.KEYS, paths.UNIT, paths.SYSCTLS)]
+    for path in (*files, paths.RELEASES + "/.new-1/lib/half.py", paths.RELEASES + "/.old-release0/lib/half.py"):
+        os.makedirs(os.path.dirname(str(place.root) + path), exist_ok=True)
+        with open(str(place.root) + path, "w", encoding="utf-8") as file:
+            file.write(SECRET)
+    for path in (paths.CURRENT, paths.LAUNCHER):
+        os.symlink("nowhere", str(place.root) + path + ".new")
+    predicted = place.call(check_mode=True)
+    done = place.call()
+    assert predicted["changes"] == done["changes"]
+    assert len(done["changes"]) == 7
+    assert SECRET not in json.dumps(done["diff"])
+    assert place.tree() == before
+    assert place.call()["changed"] is False
+
+
+def test_absent_after_a_run_that_was_broken_off(place):
+    place.deploy()
+    place.call(state="absent")
+    place.system.stale = True  # the unit's file is gone, and systemd was not told
+    with open(str(place.root) + os.path.dirname(paths.SYSCTLS) + "/.vrrp-ha-1", "w", encoding="utf-8") as file:
+        file.write("half")
+    place.system.commands.clear()
+    assert place.call(state="absent")["changed"] is True
+    assert place.system.did() == ["daemon-reload"]
+    assert place.tree() == {str(place.root) + "/proc/sys/net/ipv6/conf/all/forwarding": b"1"}
+
+
+def test_nothing_is_changed_while_another_run_is_at_work_and_a_look_does_not_wait(place):
+    place.deploy()
+    before = place.tree()
+    place.config["virtual_has"][0]["priority"] = 150
+    waited = []
+
+    class Busy(paths.Host):
+        def alone(self, seconds=0.2):
+            waited.append(seconds)
+            return paths.Host.alone(self, seconds)
+
+    host = place.system.host()
+    place.system.host = lambda: Busy(place.system.run, place.system.root)
+    with host.alone():
+        assert place.call(check_mode=True)["changed"] is True
+        assert waited == []
+        refused = place.call()
+    assert refused["failed"] is True
+    assert refused["msg"].startswith("waited 0.2 s for another run to finish its work on this host")
+    assert place.tree() == before

@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import threading
+import time
+
 import pytest
 from ansible_collections.mip6.vrrp_ha.plugins.module_utils.procedure_run import run
 
@@ -12,6 +15,7 @@ class Site:
     def __init__(self, fake, tmp_path):
         self.fake = fake
         self.path = str(tmp_path / "procedure.json")
+        self.host = fake.System(tmp_path / "host").host()
         self.now = 1000.0
 
     def ask(self, who, state="begun", check_mode=False, **more):
@@ -19,7 +23,7 @@ class Site:
         params = dict(state=state, playbook="drain", lease=900, force=False, holder=holder, take_over_from="")
         module = self.fake.Module(check_mode, **dict(params, **more))
         with pytest.raises(self.fake.Exit) as caught:
-            run(module, self.path, lambda: self.now)
+            run(module, self.host, self.path, lambda: self.now)
         assert "failed" not in caught.value.result
         assert caught.value.result["changed"] is False
         return caught.value.result["held_by"]
@@ -82,3 +86,23 @@ def test_a_damaged_file_holds_nobody_up(site, content):
         file.write(content)
     assert site.ask("b") is None
     assert site.ask("a")["id"] == "b"
+
+
+def test_who_begins_waits_for_what_a_run_that_was_killed_left_at_work(site):
+    held, over = threading.Event(), []
+
+    def work():
+        with site.host.alone():
+            held.set()
+            time.sleep(0.3)
+            over.append(True)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    held.wait(5)
+    assert site.ask("a", check_mode=True) is None
+    assert site.ask("b", "ended") is None
+    assert over == []
+    assert site.ask("c") is None
+    assert over == [True]
+    worker.join()

@@ -74,6 +74,14 @@ def test_an_agent_that_is_down(answers):
     assert lines(answers)[1].startswith("ha2, VRID 51: is down")
 
 
+@pytest.mark.parametrize(("service", "passes"), [("activating", True), ("deactivating", True), ("failed", False)])
+def test_an_agent_that_is_being_restarted_is_asked_again(answers, service, passes):
+    answers["ha2"].update(status=None, service=service)
+    problems = Fleet([VIRTUAL_HA], answers).problems()
+    assert {problem.transient for problem in problems} == {passes}
+    assert ("its agent is starting" in problems[0].line()) is passes
+
+
 def test_a_host_that_is_unreachable(answers):
     answers["ha2"] = dict(unreachable=True, msg="no route to host")
     assert "ha2: is unreachable: no route to host" in lines(answers)[0]
@@ -92,6 +100,7 @@ def test_drift_is_named(answers):
 def test_files_that_are_not_loaded(answers):
     answers["ha3"]["status"]["config_current"] = False
     assert only(answers).startswith("ha3: its agent has not loaded")
+    assert Fleet([VIRTUAL_HA], answers, drift=False).problems() == []
 
 
 def test_an_unhealthy_agent_says_why(answers):

@@ -17,7 +17,7 @@ WANTED = {"vrid": 51, "priorities": {"ha1": 255, "ha2": 200, "ha3": 150}, "sync_
 
 
 def using(*names: str) -> dict:
-    """What the hosts have in their agent.json."""
+    """What the agents send with."""
     entries = ({"vrid": 51, "sync_key": name} if name else {"vrid": 7} for name in names)
     return {host: [entry] for host, entry in zip(HOSTS, entries, strict=True)}
 

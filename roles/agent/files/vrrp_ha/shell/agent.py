@@ -70,7 +70,7 @@ class Agent:
         self._service = service
         self._started = monotonic()
         self._files = FilesOnDisk(configuration)
-        self._restart_needed: list[str] = []
+        self._started_with = configuration.shell
         self._stop_by: Instant | None = None
         self._saving: Iterator[None] | None = None
         self._saved: object = None
@@ -234,7 +234,6 @@ class Agent:
         new = config.load(self.configuration.path)
         before = {v.vrid: v for v in self.configuration.node.virtual_has}
         after = {v.vrid: v for v in new.node.virtual_has}
-        self._note_need_of_restart(new)
         drained = self.node.drained
         self.configuration, self._files = new, FilesOnDisk(new)
         self._metrics_file.follow(new.metrics)
@@ -248,16 +247,15 @@ class Agent:
             "changed": sorted(vrid for vrid in before if vrid in after and before[vrid] != after[vrid]),
             "added": sorted(after.keys() - before.keys()),
             "removed": sorted(before.keys() - after.keys()),
-            "restart_needed": self._restart_needed,
+            "restart_needed": self._restart_needed(),
         }
         self.journal.report("info", "reloaded", None, result)
         return result
 
-    def _note_need_of_restart(self, new: Configuration) -> None:
-        for name in IN_NEED_OF_RESTART:
-            changed = getattr(self.configuration.shell, name) != getattr(new.shell, name)
-            if changed and name not in self._restart_needed:
-                self._restart_needed.append(name)
+    def _restart_needed(self) -> list[str]:
+        """What was loaded since the start and is in use only after another."""
+        now, then = self.configuration.shell, self._started_with
+        return [name for name in IN_NEED_OF_RESTART if getattr(now, name) != getattr(then, name)]
 
     def status(self) -> dict[str, Any]:
         """Everything that `vrrp-ha status` shows."""
@@ -284,6 +282,7 @@ class Agent:
             "uptime_s": (monotonic() - self._started) / SECOND,
             "config_digest": self.configuration.digest,
             "config_current": self._files.are_current(),
+            "restart_needed": self._restart_needed(),
             "healthy": not alarms,
             "warnings": [*alarms, *balance_config.remarks(virtual_has), *self._remarks()],
             **totals,
@@ -312,8 +311,8 @@ class Agent:
             yield f"nobody can ask for metrics at {self._metrics_server.failure}"
         if self._control.warning:
             yield self._control.warning
-        if self._restart_needed:
-            yield f"changed in the configuration, but in use only after a restart: {', '.join(self._restart_needed)}"
+        if names := self._restart_needed():
+            yield f"changed in the configuration, but in use only after a restart: {', '.join(names)}"
 
 
 def _make_node(configuration: Configuration, state: StateDirectory, journal: Journal) -> Node:

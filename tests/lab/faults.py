@@ -31,6 +31,14 @@ def vrrp_cut_off(host: str) -> Iterator[None]:
 
 
 @contextmanager
+def management_cut_off(host: str) -> Iterator[None]:
+    """Nobody reaches the host over the management link; its cable has a carrier."""
+    port = _port(host, topology.MANAGEMENT)
+    with _dropped(f'oifname "{port}"', f'iifname "{port}"'):
+        yield
+
+
+@contextmanager
 def home_link_down(*hosts: str) -> Iterator[None]:
     """The hosts' cables to the home link have no carrier."""
     _cables(hosts, "down")
@@ -55,9 +63,9 @@ def _dropped(*matches: str) -> Iterator[None]:
         _nft(f"delete table bridge {TABLE}")
 
 
-def _port(host: str) -> str:
+def _port(host: str, link: str = topology.HOME) -> str:
     node = topology.node(host)
-    return topology.switch_port(node, next(port for port in node.ports if port.link == topology.HOME))
+    return topology.switch_port(node, next(port for port in node.ports if port.link == link))
 
 
 def _nft(script: str) -> None:

@@ -114,8 +114,10 @@ class ActionModule(ActionBase):
             return
         environment = dict(os.environ, PYTHONPATH=str(FILES), PYTHONDONTWRITEBYTECODE="1")
 
-        def run(command: list[str]) -> tuple[int, str, str]:
-            done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        def run(command: list[str], keys: str | None) -> tuple[int, str, str]:
+            done = subprocess.run(
+                command, input=keys or "", capture_output=True, text=True, env=environment, check=False
+            )
             return done.returncode, done.stdout, done.stderr
 
         try:

@@ -13,6 +13,8 @@ import tempfile
 
 from .configuration import text_of
 
+STDIN = "/dev/stdin"
+
 
 class RefusedError(Exception):
     """The agent would not take this configuration; problems says why, path by path."""
@@ -23,14 +25,18 @@ class RefusedError(Exception):
 
 
 def check(run, command, config, keys, directory=None):
-    """Raise RefusedError unless the agent takes the configuration (a document) with the keys (a text or None)."""
-    place = tempfile.mkdtemp(prefix="vrrp-ha-check-", dir=directory)  # 0700: the keys are in it
+    """Raise RefusedError unless the agent takes the configuration (a document) with the keys (a text or None).
+
+    run takes a command and a text for its standard input. The keys go there: a file with them would stay if this were
+    killed.
+    """
+    place = tempfile.mkdtemp(prefix="vrrp-ha-check-", dir=directory)
     try:
         config_path = _write(place, "agent.json", text_of(config))
         arguments = list(command) + ["check", "--json"]
         if keys is not None:
-            arguments += ["--keys", _write(place, "keys.json", keys)]
-        rc, out, err = run(arguments + [config_path])
+            arguments += ["--keys", STDIN]
+        rc, out, err = run(arguments + [config_path], keys)
         if rc:
             raise RefusedError([_with_vrid(line, config) for line in problems(out, err, place)])
     finally:
@@ -43,7 +49,9 @@ def problems(out, err, place=""):
         found = json.loads(out)["problems"]
     except (ValueError, KeyError, TypeError):
         found = [line.strip() for line in (err + "\n" + out).splitlines() if line.strip()][-20:]
-    return [_line(problem).replace(place + "/", "") for problem in found] or ["the checker does not say why"]
+    return [_line(problem).replace(place + "/", "").replace(STDIN, "keys.json") for problem in found] or [
+        "the checker does not say why"
+    ]
 
 
 def _with_vrid(line, config):

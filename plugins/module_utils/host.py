@@ -347,6 +347,6 @@ class Host:
             raise HostError("cannot {0}: {1}: {2}".format(purpose, " ".join(arguments), _line(err or out)))
         return out
 
-    def attempt(self, arguments):
-        """What a command that may fail says: (exit code, output, errors)."""
-        return self._run(arguments)
+    def attempt(self, arguments, text=None):
+        """What a command that may fail says, given a text to read: (exit code, output, errors)."""
+        return self._run(arguments, data=text)

@@ -158,7 +158,7 @@ class System:
 
         return Host(self.run, self.root)
 
-    def run(self, command):
+    def run(self, command, data=None):
         """What run_command would return."""
         self.commands.append([part.replace(self.root, "") for part in command])
         if command[0] == "useradd":

@@ -113,6 +113,19 @@ def test_the_checker_of_the_new_release_decides(place):
     assert checks[0][0] == paths.RELEASES + "/release2/bin/vrrp-ha"
 
 
+def test_keys_are_checked_without_a_file_of_them(place):
+    run, seen = place.system.run, []
+
+    def watched(command, data=None):
+        if "check" in command:
+            seen.append((os.listdir(os.path.dirname(command[-1])), data))
+        return run(command, data)
+
+    place.system.run = watched
+    place.deploy()
+    assert seen == [(["agent.json"], KEYS)]
+
+
 def test_a_reload_that_fails_puts_the_files_back(place):
     place.deploy()
     before = place.tree()

@@ -34,7 +34,8 @@ class Fate:
         for owner, name in DEADLY:
             monkeypatch.setattr(owner, name, self._mortal(getattr(owner, name)))
         run = place.system.run
-        monkeypatch.setattr(place.system, "run", lambda line: run(line) if "show" in line else self._mortal(run)(line))
+        mortal = self._mortal(run)
+        monkeypatch.setattr(place.system, "run", lambda line, **more: (run if "show" in line else mortal)(line, **more))
         client = place.client
 
         def mortal_client(path):

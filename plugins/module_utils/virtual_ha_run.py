@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 
 from . import host as paths
 from .checker import RefusedError, check
 from .configuration import differences, meaning, merge, parsed, text_of
 from .control import ControlError, Deadline
+from .deployment import shown
 from .health import unhealthy
 from .host import HostError
 from .spec import without_none
@@ -19,7 +21,8 @@ from .spec import without_none
 def run(module, host, control):
     """Everything between the module's parameters and its result; exceptions become fail_json here alone."""
     try:
-        result = _run(module, host, control)
+        with contextlib.nullcontext() if module.check_mode else host.alone():
+            result = _run(module, host, control)
     except RefusedError as refused:
         module.fail_json(msg=str(refused), problems=refused.problems)
     except (HostError, ControlError) as error:
@@ -41,16 +44,15 @@ def _run(module, host, control):
         raise HostError("config: VRID {0} is there more than once; give it once".format(", ".join(map(str, twice))))
     after = merge(before, wanted, module.params["state"])
     new = dict(config, virtual_has=after)
-    changed = meaning(before) != meaning(after)
-    result = dict(
-        changed=changed,
-        before=before,
-        after=after,
-        changes=differences(config, new) if changed else [],
-        diff=dict(before_header=path, after_header=path, before=text_of(config), after=text_of(new)) if changed else {},
-    )
-    if not changed:
-        return result
+    result = dict(changed=True, before=before, after=after)
+    if meaning(before) != meaning(after):
+        result["changes"] = differences(config, new)
+        result["diff"] = dict(before_header=path, after_header=path, before=text_of(config), after=text_of(new))
+    elif _is_loaded(control):
+        return dict(result, changed=False, changes=[], diff={})
+    else:
+        result["changes"] = ["service: reload, the agent has not loaded its files"]
+        result["diff"] = shown(result["changes"])
     keys = host.read(config["keys_file"]) if config.get("keys_file") else None
     check(host.attempt, [host.path(paths.CURRENT) + "/bin/vrrp-ha"], new, keys, module.tmpdir)
     if not module.check_mode:
@@ -62,6 +64,14 @@ def _run(module, host, control):
             raise
         _await_health(module, control, text_of(new))
     return result
+
+
+def _is_loaded(control):
+    """Whether the agent has what is on the disk: a run may have been broken off between the two."""
+    try:
+        return control.call("status").get("config_current", True)
+    except ControlError:
+        return True  # it will, when it starts
 
 
 def _await_health(module, control, text):

@@ -53,6 +53,17 @@ def test_a_change_is_written_and_reloaded_once(place):
     assert place.agent.calls.count("reload") == 1
 
 
+def test_what_was_written_and_not_loaded_is_loaded(place):
+    place.agent.status["config_current"] = False
+    predicted = place.call("merged", VHA, check_mode=True)
+    assert "reload" not in place.agent.calls
+    done = place.call("merged", VHA)
+    assert done["changed"] is True
+    assert predicted["changes"] == done["changes"] == ["service: reload, the agent has not loaded its files"]
+    assert place.agent.calls.count("reload") == 1
+    assert place.call("merged", VHA)["changed"] is False
+
+
 def test_what_was_read_can_be_given_back(place):
     for state in ("merged", "replaced", "overridden"):
         assert place.call(state, *place.config())["changed"] is False

@@ -164,12 +164,14 @@ def _wait_until_reachable(nodes: Iterable[topology.Node]) -> None:
 def _wait_for_ssh(node: topology.Node) -> None:
     deadline = time.monotonic() + BOOT_TIMEOUT_S
     probe = ("ssh", "-F", str(access.SSH_CONFIG), "-o", "ConnectTimeout=1", node.name, "true")
+    patience = 3.0
     while True:
         try:
             # A session that the booting host cut off half-way would be waited for much longer than a new one takes.
-            run(*in_namespace(topology.node(topology.CONTROLLER).namespace, probe), timeout=3)
+            run(*in_namespace(topology.node(topology.CONTROLLER).namespace, probe), timeout=patience)
             return
         except LabError as error:
             if time.monotonic() > deadline:
                 raise LabError(f"{node.name} is not reachable ({error}); its console: {hosts.log(node)}") from error
+            patience *= 1.2  # on a busy machine none is done in so short a time
             time.sleep(0.1)

@@ -17,6 +17,7 @@ from tests.lab import access, fleet, topology
 from tests.lab.places import CHECKOUT, RUN, VENV, LabError, run
 
 _RECAP = re.compile(r"^(\S+)\s+: (ok=\d+.*)$", re.MULTILINE)
+_MODULE = re.compile(r"^(?:<\S+> )?Using module file ", re.MULTILINE)
 _SSH = re.compile(r"^<([0-9a-f:.]+)> SSH: EXEC ", re.MULTILINE)
 
 
@@ -46,6 +47,11 @@ class Play:
         for address in _SSH.findall(self.output):
             counts[by_address[address]] += 1
         return counts
+
+    @property
+    def module_calls(self) -> int:
+        """How many modules were sent to hosts, all hosts together; needs the run to have been `-vvv`."""
+        return len(_MODULE.findall(self.output))
 
     def must_succeed(self) -> Play:
         if not self.ok:

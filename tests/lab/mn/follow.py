@@ -20,7 +20,6 @@ README
 
 from __future__ import annotations
 
-import argparse
 import json
 import select
 import signal
@@ -32,7 +31,6 @@ from heapq import heappop, heappush
 from ipaddress import IPv6Address
 
 import binding
-import netns
 import roam
 import tunnel
 
@@ -147,26 +145,14 @@ class Followers(roam.Crowd):
 
 def main() -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--netns", help="name or path of the network namespace (default: this one)")
-    parser.add_argument("--home-agent", required=True, type=IPv6Address)
-    parser.add_argument("--home-address", required=True, type=IPv6Address, metavar="FIRST")
-    parser.add_argument("--count", type=int, default=1)
-    parser.add_argument("--care-of", required=True, type=IPv6Address)
-    parser.add_argument("--key", required=True, type=bytes.fromhex, metavar="HEX")
-    parser.add_argument("--spi", required=True, type=int)
+    parser = roam.options(__doc__)
     parser.add_argument("--lifetime", type=int, default=3600, help="seconds, a multiple of 4")
     parser.add_argument("--rate", type=float, default=500.0, help="of the first updates, per second")
     parser.add_argument("--seconds", type=float, default=60.0, help="end after that")
     parser.add_argument("--tunnel", metavar="DEVICE", help="have a tunnel as well")
     parser.set_defaults(new_key=None, new_spi=None, silent=False, esp=False)
     args = parser.parse_args()
-    old = binding.MobileNodes(args.home_agent.packed, args.care_of.packed, args.key, args.spi, args.lifetime)
-    if args.netns:
-        netns.enter(args.netns)
-    first, sequence = int(args.home_address), int(time.time() * 4) & 0xFFFF
-    homes = [(first + number).to_bytes(16, "big") for number in range(args.count)]
-    nodes = {home: roam.MobileNode(number, home, old.home_agent, sequence) for number, home in enumerate(homes)}
+    old, nodes = roam.begin(args)
     crowd = Followers(args, old, nodes)
     signal.signal(signal.SIGTERM, lambda *_unused: setattr(crowd, "over", True))
     result = crowd.go()

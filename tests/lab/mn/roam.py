@@ -255,9 +255,9 @@ def _text(address: bytes) -> str:
     return str(IPv6Address(address))
 
 
-def main() -> int:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def options(description: str | None) -> argparse.ArgumentParser:
+    """Those of every command for mobile nodes that go elsewhere; `--lifetime` and what else there is, it adds."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--netns", help="name or path of the network namespace (default: this one)")
     parser.add_argument("--home-agent", required=True, type=IPv6Address)
     parser.add_argument("--home-address", required=True, type=IPv6Address, metavar="FIRST")
@@ -265,6 +265,23 @@ def main() -> int:
     parser.add_argument("--care-of", required=True, type=IPv6Address)
     parser.add_argument("--key", required=True, type=bytes.fromhex, metavar="HEX")
     parser.add_argument("--spi", required=True, type=int)
+    return parser
+
+
+def begin(args: argparse.Namespace) -> tuple[binding.MobileNodes, dict[bytes, MobileNode]]:
+    """Enter the namespace: how to register with the first home agent, and the mobile nodes by home address."""
+    old = binding.MobileNodes(args.home_agent.packed, args.care_of.packed, args.key, args.spi, args.lifetime)
+    if args.netns:
+        netns.enter(args.netns)
+    first, sequence = int(args.home_address), int(time.time() * 4) & 0xFFFF
+    homes = [(first + number).to_bytes(16, "big") for number in range(args.count)]
+    nodes = {home: MobileNode(number, home, old.home_agent, sequence) for number, home in enumerate(homes)}
+    return old, nodes
+
+
+def main() -> int:
+    """The command line."""
+    parser = options(__doc__)
     parser.add_argument("--new-key", type=bytes.fromhex, metavar="HEX", help="of every other home agent")
     parser.add_argument("--new-spi", type=int)
     parser.add_argument("--lifetime", type=int, default=600, help="seconds, a multiple of 4")
@@ -274,12 +291,7 @@ def main() -> int:
     parser.add_argument("--silent", action="store_true", help="say nothing until a home agent asks")
     parser.add_argument("--esp", action="store_true", help="the first message is in ESP")
     args = parser.parse_args()
-    old = binding.MobileNodes(args.home_agent.packed, args.care_of.packed, args.key, args.spi, args.lifetime)
-    if args.netns:
-        netns.enter(args.netns)
-    first, sequence = int(args.home_address), int(time.time() * 4) & 0xFFFF
-    homes = [(first + number).to_bytes(16, "big") for number in range(args.count)]
-    nodes = {home: MobileNode(number, home, old.home_agent, sequence) for number, home in enumerate(homes)}
+    old, nodes = begin(args)
     result = Crowd(args, old, nodes).go()
     print(json.dumps(result))
     return 0 if result["kept"] + result["switched"] == args.count else 1

@@ -13,16 +13,15 @@ from typing import Any
 from ..core.balance_settings import BalanceMode, BalanceSettings
 from ..core.token_bucket import Pace
 from ..core.types import SECOND
-from .fields import Fields
+from .fields import Fields, per_second
 
-_MILLION = 1_000_000
 MOST_BINDINGS = 10_000_000
 
 
 def read(fields: Fields, otherwise: BalanceSettings, *, of_virtual_ha: bool) -> BalanceSettings:
     """The settings; what is not given is as in `otherwise`. Notes every problem."""
     mode = fields.choice("mode", [mode.value for mode in BalanceMode], otherwise.mode.value)
-    rate = fields.per_second("rate", 0.001, 10_000, otherwise.pace.rate_millionths / _MILLION)
+    rate = fields.per_second("rate", 0.001, 10_000, per_second(otherwise.pace.rate_millionths))
     settings = BalanceSettings(
         mode=BalanceMode(mode),
         high_water=_mark(fields, "high_water", otherwise.high_water),
@@ -51,7 +50,7 @@ def plain(settings: BalanceSettings) -> dict[str, object]:
         "mode": settings.mode.value,
         "high_water": settings.high_water,
         "low_water": settings.low_water,
-        "rate": settings.pace.rate_millionths / _MILLION,
+        "rate": per_second(settings.pace.rate_millionths),
         "hold_time": settings.hold_us / SECOND,
     }
 

@@ -6,11 +6,9 @@ from __future__ import annotations
 
 from ..core.discovery_settings import DiscoverySettings
 from ..core.settings import RouterAdvertisementSettings
-from ..core.token_bucket import Pace
 from ..core.types import SECOND
-from .fields import Fields
+from .fields import Fields, per_second, plain_pace
 
-_MILLION = 1_000_000
 MOST_BINDINGS = 10_000_000
 
 
@@ -34,12 +32,12 @@ def read(fields: Fields, router: RouterAdvertisementSettings) -> DiscoverySettin
         full_at=fields.integer("full_at", 1, MOST_BINDINGS, defaults.full_at),
         home_agent_lifetime_us=lifetime * SECOND,
         dhaad=fields.boolean("dhaad", defaults.dhaad),
-        pace=_pace(fields, "rate", "burst", defaults.pace),
-        per_source=_pace(fields, "per_source_rate", "per_source_burst", defaults.per_source),
+        pace=fields.pace("rate", "burst", defaults.pace),
+        per_source=fields.pace("per_source_rate", "per_source_burst", defaults.per_source),
         prefix_solicitations=fields.boolean("prefix_solicitations", defaults.prefix_solicitations),
         prefix_advertisements=fields.boolean("prefix_advertisements", defaults.prefix_advertisements),
         prefix_rate_millionths=fields.per_second(
-            "prefix_advertisement_rate", 0.01, 10_000, defaults.prefix_rate_millionths / _MILLION
+            "prefix_advertisement_rate", 0.01, 10_000, per_second(defaults.prefix_rate_millionths)
         ),
         minimum_prefix_interval_us=shortest * SECOND,
         maximum_prefix_interval_us=longest * SECOND,
@@ -56,18 +54,11 @@ def plain(settings: DiscoverySettings) -> dict[str, object]:
         "full_at": settings.full_at,
         "home_agent_lifetime": settings.home_agent_lifetime_us // SECOND,
         "dhaad": settings.dhaad,
-        "rate": settings.pace.rate_millionths / _MILLION,
-        "burst": settings.pace.burst,
-        "per_source_rate": settings.per_source.rate_millionths / _MILLION,
-        "per_source_burst": settings.per_source.burst,
+        **plain_pace("rate", "burst", settings.pace),
+        **plain_pace("per_source_rate", "per_source_burst", settings.per_source),
         "prefix_solicitations": settings.prefix_solicitations,
         "prefix_advertisements": settings.prefix_advertisements,
-        "prefix_advertisement_rate": settings.prefix_rate_millionths / _MILLION,
+        "prefix_advertisement_rate": per_second(settings.prefix_rate_millionths),
         "minimum_prefix_interval": settings.minimum_prefix_interval_us // SECOND,
         "maximum_prefix_interval": settings.maximum_prefix_interval_us // SECOND,
     }
-
-
-def _pace(fields: Fields, rate: str, burst: str, default: Pace) -> Pace:
-    millionths = fields.per_second(rate, 0.001, 10_000, default.rate_millionths / _MILLION)
-    return Pace(millionths, fields.integer(burst, 1, 10_000, default.burst))

@@ -77,6 +77,16 @@ def suggestion(wrong: str, known: Iterable[str], otherwise: str) -> str:
     return f"Did you mean '{close[0]}'?" if close else otherwise
 
 
+def per_second(millionths: int) -> float:
+    """A rate as it stands in the file."""
+    return millionths / 1_000_000
+
+
+def plain_pace(rate: str, burst: str, pace: Pace) -> dict[str, object]:
+    """The two fields of a pace as they would stand in the file."""
+    return {rate: per_second(pace.rate_millionths), burst: pace.burst}
+
+
 class Fields:
     """The fields of one object; every getter notes what is wrong and returns something of the right type."""
 
@@ -155,10 +165,10 @@ class Fields:
             return round(low * 1_000_000)
         return round(value * 1_000_000)
 
-    def pace(self, rate: str, burst: str, default: Pace) -> Pace:
+    def pace(self, rate: str, burst: str, default: Pace, most: int = 10_000) -> Pace:
         """Two fields: how many per second, and how many at once."""
-        millionths = self.per_second(rate, 0.001, 10_000, default.rate_millionths / 1_000_000)
-        return Pace(millionths, self.integer(burst, 1, 10_000, default.burst))
+        millionths = self.per_second(rate, 0.001, most, per_second(default.rate_millionths))
+        return Pace(millionths, self.integer(burst, 1, most, default.burst))
 
     def text(self, name: str, default: str = REQUIRED) -> str:
         """A string; an empty one only where the default is empty."""

@@ -10,11 +10,9 @@ from ipaddress import IPv6Address, IPv6Network
 from ..core.binding_policy import WILDCARD, canonical
 from ..core.policy_settings import LimitSettings, PolicySettings, Prefix
 from ..core.settings import NodeSettings, VirtualHaSettings
-from ..core.token_bucket import Pace
 from ..core.types import text
-from .fields import Fields
+from .fields import Fields, plain_pace
 
-_MILLION = 1_000_000
 MOST_BINDINGS = 10_000_000
 MOST_PER_SECOND = 100_000
 
@@ -51,10 +49,12 @@ def read_limits(fields: Fields) -> LimitSettings:
     defaults = LimitSettings()
     settings = LimitSettings(
         maximum_bindings=fields.integer("maximum_bindings", 1, MOST_BINDINGS, defaults.maximum_bindings),
-        updates=_pace(fields, "update_rate", "update_burst", defaults.updates),
-        per_source=_pace(fields, "per_source_rate", "per_source_burst", defaults.per_source),
-        per_mobile_node=_pace(fields, "per_mobile_node_rate", "per_mobile_node_burst", defaults.per_mobile_node),
-        errors=_pace(fields, "error_rate", "error_burst", defaults.errors),
+        updates=fields.pace("update_rate", "update_burst", defaults.updates, MOST_PER_SECOND),
+        per_source=fields.pace("per_source_rate", "per_source_burst", defaults.per_source, MOST_PER_SECOND),
+        per_mobile_node=fields.pace(
+            "per_mobile_node_rate", "per_mobile_node_burst", defaults.per_mobile_node, MOST_PER_SECOND
+        ),
+        errors=fields.pace("error_rate", "error_burst", defaults.errors, MOST_PER_SECOND),
     )
     fields.close()
     return settings
@@ -64,14 +64,10 @@ def plain_limits(settings: LimitSettings) -> dict[str, object]:
     """As it would stand in the file."""
     return {
         "maximum_bindings": settings.maximum_bindings,
-        "update_rate": settings.updates.rate_millionths / _MILLION,
-        "update_burst": settings.updates.burst,
-        "per_source_rate": settings.per_source.rate_millionths / _MILLION,
-        "per_source_burst": settings.per_source.burst,
-        "per_mobile_node_rate": settings.per_mobile_node.rate_millionths / _MILLION,
-        "per_mobile_node_burst": settings.per_mobile_node.burst,
-        "error_rate": settings.errors.rate_millionths / _MILLION,
-        "error_burst": settings.errors.burst,
+        **plain_pace("update_rate", "update_burst", settings.updates),
+        **plain_pace("per_source_rate", "per_source_burst", settings.per_source),
+        **plain_pace("per_mobile_node_rate", "per_mobile_node_burst", settings.per_mobile_node),
+        **plain_pace("error_rate", "error_burst", settings.errors),
     }
 
 
@@ -129,8 +125,3 @@ def _identities(fields: Fields, name: str) -> tuple[str, ...]:
 
 def _plain_prefix(prefix: Prefix) -> str:
     return f"{text(prefix.address)}/{prefix.length}"
-
-
-def _pace(fields: Fields, rate: str, burst: str, default: Pace) -> Pace:
-    millionths = fields.per_second(rate, 0.001, MOST_PER_SECOND, default.rate_millionths / _MILLION)
-    return Pace(millionths, fields.integer(burst, 1, MOST_PER_SECOND, default.burst))

@@ -5,9 +5,8 @@
 from __future__ import annotations
 
 from ..core.settings import RecoverySettings
-from .fields import Fields
+from .fields import Fields, plain_pace
 
-_MILLION = 1_000_000
 MOST_QUEUED = 100_000
 
 
@@ -30,10 +29,8 @@ def plain(settings: RecoverySettings) -> dict[str, object]:
     """As it would stand in the file."""
     return {
         "enabled": settings.enabled,
-        "rate": settings.pace.rate_millionths / _MILLION,
-        "burst": settings.pace.burst,
-        "per_source_rate": settings.per_source.rate_millionths / _MILLION,
-        "per_source_burst": settings.per_source.burst,
+        **plain_pace("rate", "burst", settings.pace),
+        **plain_pace("per_source_rate", "per_source_burst", settings.per_source),
         "queue": settings.queue,
         "on_expiry": settings.on_expiry,
         "hook": settings.hook or None,

@@ -74,16 +74,7 @@ def bindings(result: dict[str, Any]) -> Iterator[str]:
 
 def recoveries(result: dict[str, Any]) -> Iterator[str]:
     """`vrrp-ha recoveries`."""
-    columns = ("home_address", "state", "reason", "destination", "method", "attempts")
-    rows = [
-        [*(entry[column] for column in columns), duration(entry["since_s"]), entry["detail"]]
-        for entry in result["recoveries"]
-    ]
-    if rows:
-        heading = ["HOME ADDRESS", "STATE", "REASON", "DESTINATION", "METHOD", "ATTEMPTS", "SINCE", "DETAIL"]
-        yield from table(heading, rows)
-    counts = ", ".join(f"{number} {state}" for state, number in result["counts"].items())
-    yield f"VRID {result['vrid']}: {counts}"
+    yield from _told(result, "recoveries", "home_address", "state", "reason", "destination", "method", "attempts")
 
 
 def home_agents(result: dict[str, Any]) -> Iterator[str]:
@@ -107,14 +98,16 @@ def home_agents(result: dict[str, Any]) -> Iterator[str]:
 
 def handoffs(result: dict[str, Any]) -> Iterator[str]:
     """`vrrp-ha handoffs`."""
-    columns = ("home_address", "state", "reason", "to", "destination", "attempts")
+    yield from _told(result, "handoffs", "home_address", "state", "reason", "to", "destination", "attempts")
+
+
+def _told(result: dict[str, Any], of: str, *columns: str) -> Iterator[str]:
+    """The mobile nodes that are told of another home agent, and how many there are in each state."""
     rows = [
-        [*(entry[column] for column in columns), duration(entry["since_s"]), entry["detail"]]
-        for entry in result["handoffs"]
+        [*(entry[column] for column in columns), duration(entry["since_s"]), entry["detail"]] for entry in result[of]
     ]
     if rows:
-        heading = ["HOME ADDRESS", "STATE", "REASON", "TO", "DESTINATION", "ATTEMPTS", "SINCE", "DETAIL"]
-        yield from table(heading, rows)
+        yield from table([*(column.replace("_", " ").upper() for column in columns), "SINCE", "DETAIL"], rows)
     counts = ", ".join(f"{number} {state.replace('_', ' ')}" for state, number in result["counts"].items())
     yield f"VRID {result['vrid']}: {counts}"
 

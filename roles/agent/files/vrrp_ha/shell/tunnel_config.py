@@ -5,9 +5,8 @@
 from __future__ import annotations
 
 from ..core.tunnel_settings import MINIMUM_MTU, TunnelSettings
-from .fields import Fields
+from .fields import Fields, plain_pace
 
-_MILLION = 1_000_000
 _LARGEST_MTU = 65_535
 
 
@@ -36,8 +35,6 @@ def plain(settings: TunnelSettings) -> dict[str, object]:
         "hop_limit": settings.hop_limit,
         "reassemble": settings.reassemble,
         "relay_errors": settings.relay_errors,
-        "error_rate": settings.errors.rate_millionths / _MILLION,
-        "error_burst": settings.errors.burst,
-        "mobile_node_error_rate": settings.errors_of_one.rate_millionths / _MILLION,
-        "mobile_node_error_burst": settings.errors_of_one.burst,
+        **plain_pace("error_rate", "error_burst", settings.errors),
+        **plain_pace("mobile_node_error_rate", "mobile_node_error_burst", settings.errors_of_one),
     }

@@ -33,7 +33,7 @@ os.environ |= {
 }
 
 from tests.lab import access, fleet, playbooks, topology  # noqa: E402
-from tests.lab.places import CHECKOUT, RUN, locked  # noqa: E402
+from tests.lab.places import CHECKOUT, RUN, locked, say  # noqa: E402
 
 HERE = Path(__file__).parent / "deploy"
 INVENTORY = RUN / "bench"
@@ -63,6 +63,7 @@ class Contender:
 
     def count(self) -> None:
         """Bring the hosts to where nothing changes any more, and count what the next run asks of each."""
+        say(f"counting: {self.name}")
         self.run(HOSTS)
         play = self.run(HOSTS, "-vvv")
         assert play.changed == 0, f"{self.name} changes something in its second run"
@@ -74,6 +75,7 @@ class Contender:
         play = self.run(hosts, *arguments)
         assert play.changed == changed, f"{self.name} changed {play.changed}, not {changed}"
         self.took.setdefault(hosts, []).append((play.seconds, processor_s() - before))
+        say(f"{self.name}, {hosts} hosts: {play.seconds:.1f} s")
 
     def seconds(self, hosts: int) -> list[float]:
         return [wall for wall, _processor in self.took[hosts]]

@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -62,9 +63,9 @@ def proxies() -> dict[str, str]:
     return found
 
 
-def prepare() -> dict[str, Path]:
+def prepare(suites: Iterable[str] = topology.SUITES) -> dict[str, Path]:
     """The base systems' directories by suite, made if they are not there yet: at the same time."""
-    bases = {suite: path(suite) for suite in topology.SUITES}
+    bases = {suite: path(suite) for suite in suites}
     with locked(CACHE):
         missing = [suite for suite, base in bases.items() if not base.is_dir()]
         if missing:

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab import access, base, hosts, network, topology
+from tests.lab import access, base, controllers, hosts, network, topology
 from tests.lab.places import RUN, LabError, in_namespace, locked, need_root, run, say
 
 BOOT_TIMEOUT_S = 60
@@ -87,6 +87,10 @@ def command(name: str, arguments: Sequence[str]) -> tuple[list[str], dict[str, s
         return hosts.enter(node, list(arguments)), None
     if not network.exists(node.namespace):
         raise LabError("the lab is down; tests/lab/lab up")
+    controller = controllers.chosen()
+    if name == topology.CONTROLLER and controller:
+        seen = in_namespace(node.namespace, controller.seeing(arguments))
+        return seen, access.environment() | controller.environment()
     return in_namespace(node.namespace, arguments), access.environment()
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab import access, fleet, topology
-from tests.lab.places import CHECKOUT, RUN, VENV, LabError, run
+from tests.lab.places import CHECKOUT, RUN, LabError
 
 _RECAP = re.compile(r"^(\S+)\s+: (ok=\d+.*)$", re.MULTILINE)
 _MODULE = re.compile(r"^(?:<\S+> )?Using module file ", re.MULTILINE)
@@ -63,13 +63,11 @@ def install() -> Path:
     """Build the checkout and install the tarball where the lab's Ansible looks; returns the tarball."""
     build = RUN / "build"
     shutil.rmtree(build, ignore_errors=True)
-    galaxy = str(VENV / "bin/ansible-galaxy")
-    run(galaxy, "collection", "build", "--output-path", str(build), str(CHECKOUT))
+    galaxy = ("ansible-galaxy", "collection")
+    fleet.execute(topology.CONTROLLER, *galaxy, "build", "--output-path", str(build), str(CHECKOUT))
     (tarball,) = build.glob("mip6-vrrp_ha-*.tar.gz")
-    run(
-        "env", f"ANSIBLE_CONFIG={access.ANSIBLE_CONFIG}", f"ANSIBLE_HOME={RUN / 'ansible'}",
-        galaxy, "collection", "install", "--offline", "--force", "-p", str(access.COLLECTIONS), str(tarball),
-    )  # fmt: skip
+    where = ("--force", "-p", str(access.COLLECTIONS))
+    fleet.execute(topology.CONTROLLER, *galaxy, "install", "--offline", *where, str(tarball))
     return tarball
 
 
@@ -105,6 +103,8 @@ def _run(command: list[str], timeout: float) -> Play:
     except subprocess.TimeoutExpired as error:
         output = error.output.decode(errors="replace") if isinstance(error.output, bytes) else str(error.output)
         raise LabError(f"{' '.join(command)}: not done after {timeout:.0f} s:\n{output[-6000:]}") from error
+    if "[DEPRECATION WARNING]" in done.stdout:
+        raise LabError(f"{' '.join(command)}: it uses what Ansible is to do without:\n{done.stdout[-6000:]}")
     recap = {
         host: {key: int(value) for key, value in (pair.split("=") for pair in counts.split())}
         for host, counts in _RECAP.findall(done.stdout)

@@ -29,7 +29,7 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        result = super().run(tmp, task_vars)
+        result: dict[str, Any] = super().run(tmp, task_vars)
         self.validate_argument_spec({})
         task_vars = task_vars or {}
         inventory = task_vars.get("ansible_inventory_sources") or []

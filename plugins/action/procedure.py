@@ -54,7 +54,7 @@ def run_id(pid: int) -> str:
 
 def _was_killed(holder: dict[str, Any]) -> bool:
     """It ran on this machine, and does not any more."""
-    return holder["id"].startswith(f"{_boot()}/") and run_id(int(holder["pid"])) != holder["id"]
+    return str(holder["id"]).startswith(f"{_boot()}/") and run_id(int(holder["pid"])) != holder["id"]
 
 
 def _boot() -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import binascii
 import re
 import socket
+from typing import Any
 
 from .control import ControlError
 
@@ -36,8 +37,10 @@ def _run(params, control):
     homes = networks(params["home_addresses"], "home_addresses")
     care_ofs = networks(params["care_of_addresses"], "care_of_addresses")
     size = PAGE if homes or care_ofs else max(1, min(PAGE, limit))
-    found, more, answer, following = [], False, None, params["after"]
-    while not more and (answer is None or following):
+    found: list[dict[str, Any]] = []
+    answer: dict[str, Any] = {}
+    more, following = False, params["after"]
+    while not more and (not answer or following):
         arguments = dict(vrid=vrid, limit=size)
         if following:
             arguments["after"] = following

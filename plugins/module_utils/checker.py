@@ -10,6 +10,8 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from .configuration import text_of
 
@@ -19,12 +21,18 @@ STDIN = "/dev/stdin"
 class RefusedError(Exception):
     """The agent would not take this configuration; problems says why, path by path."""
 
-    def __init__(self, problems):
+    def __init__(self, problems: list[str]) -> None:
         super().__init__("the agent refuses the configuration: " + "; ".join(problems))
         self.problems = problems
 
 
-def check(run, command, config, keys, directory=None):
+def check(
+    run: Callable[[list[str], str | None], tuple[int, str, str]],
+    command: Iterable[str],
+    config: dict[str, Any],
+    keys: str | None,
+    directory: str | None = None,
+) -> None:
     """Raise RefusedError unless the agent takes the configuration (a document) with the keys (a text or None).
 
     run takes a command and a text for its standard input. The keys go there: a file with them would stay if this were
@@ -57,9 +65,11 @@ def problems(out, err, place=""):
 def _with_vrid(line, config):
     """Say which VRID virtual_has[N] is: the operator's list is the fleet's, so N is not a place in it."""
     found = re.match(r"virtual_has\[(\d+)\][^:]*", line)
+    if not found:
+        return line
     try:
         vrid = config["virtual_has"][int(found.group(1))]["vrid"]
-    except (AttributeError, IndexError, KeyError, TypeError):
+    except (IndexError, KeyError, TypeError):
         return line
     return "{0} (VRID {1}){2}".format(found.group(0), vrid, line[found.end() :])
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+from typing import Any
 
 HIDDEN = "********"
 SECRET_LISTS = ("sync_keys", "mobile_node_keys", "ipsec_security_associations")
@@ -22,7 +23,7 @@ SECRETS = (
 )
 
 
-def text_of(document):
+def text_of(document: Any) -> str:
     """A document as it is written to the host: stable, readable, one trailing newline."""
     return json.dumps(document, indent=2, sort_keys=True) + "\n"
 
@@ -45,7 +46,7 @@ def _set_of(virtual_has):
     )
 
 
-def canonical(text):
+def canonical(text: str) -> str:
     """An IPv6 address or prefix in its one canonical spelling (RFC 5952); any other text as it is."""
     try:
         if "/" in text:

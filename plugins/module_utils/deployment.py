@@ -14,8 +14,7 @@ from . import host as paths
 from .configuration import differences, masked_keys, parsed, same, text_of
 from .control import ControlError
 
-Step = namedtuple("Step", "kind text subject")
-Step.__new__.__defaults__ = (None,)
+Step = namedtuple("Step", "kind text subject", defaults=(None,))
 
 # What a host should be. config is a document; keys a text, or None for no keys; sysctls name -> value.
 Desired = namedtuple("Desired", "release config keys unit sysctls python")

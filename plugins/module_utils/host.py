@@ -253,13 +253,14 @@ class Host:
         with tarfile.open(archive) as tar:
             for member in tar:
                 target = os.path.normpath(os.path.join(directory, member.name))
-                if not member.isfile() or not target.startswith(directory + os.sep):
+                source = tar.extractfile(member) if member.isfile() else None
+                if source is None or not target.startswith(directory + os.sep):
                     raise HostError("the release contains {0!r}, which is no file of it".format(member.name))
                 parent = os.path.dirname(target)
                 if not os.path.isdir(parent):
                     os.makedirs(parent, 0o755)
                 with open(target, "wb") as file:
-                    shutil.copyfileobj(tar.extractfile(member), file)
+                    shutil.copyfileobj(source, file)
                 os.chmod(target, 0o755 if member.mode & 0o100 else 0o644)
 
     def launcher(self, digest):

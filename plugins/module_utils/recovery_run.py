@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .binding_info_run import PAGE, FilterError, matches, networks
 from .control import ControlError, Deadline
 from .health import virtual_ha_of
@@ -51,7 +53,8 @@ def _run(module, control):
     ]
     wanted = [home for home in bound if home not in set(under_way)]
     changes = ["vrid {0}: recover {1} mobile nodes".format(vrid, len(wanted))] if wanted else []
-    result = dict(changed=bool(wanted), changes=changes, wanted=wanted, done=[], given_up=[], unfinished=[])
+    result: dict[str, Any] = dict(changed=bool(wanted), changes=changes, wanted=wanted)
+    result.update(done=[], given_up=[], unfinished=[])
     result["diff"] = dict(before="", after="".join(change + shown(wanted) for change in changes))
     if not module.check_mode:
         refused = _ask(control, vrid, wanted, params["timeout"]) if wanted else []

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 _ROUTER_ADVERTISEMENTS = dict(
     enabled=dict(type="bool"),
     router_lifetime=dict(type="int"),
@@ -176,7 +178,7 @@ HANDOFF = dict(
 )
 
 
-def without_none(value):
+def without_none(value: Any) -> Any:
     """The value without the options that were not given."""
     if isinstance(value, dict):
         return {key: without_none(item) for key, item in value.items() if item is not None}

@@ -55,7 +55,7 @@ class Fleet:
 
     def table(self) -> list[str]:
         """Every virtual HA on every member, as aligned lines."""
-        rows = [("VRID", "NAME", "MEMBER", "PRIORITY", "STATE", "BINDINGS", "DIGEST", "NOTES")]
+        rows: list[tuple[str, ...]] = [("VRID", "NAME", "MEMBER", "PRIORITY", "STATE", "BINDINGS", "DIGEST", "NOTES")]
         for entry in sorted(self.virtual_has, key=lambda entry: entry["vrid"]):
             for host in _members(entry):
                 rows.append((str(entry["vrid"]), entry.get("name") or "-", host, *self._row(entry, host)))

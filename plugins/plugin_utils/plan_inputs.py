@@ -161,7 +161,7 @@ class _LinkReader:
         )
 
     def _whole(self, key: str, default: int | None, low: int, high: int) -> int | None:
-        value = self.given.get(key, default)
+        value: int | None = self.given.get(key, default)
         if value is None or (_is_whole(value) and low <= value <= high):
             return value
         self.problem(key, f"{value!r} is no number from {low} to {high}", "correct it")

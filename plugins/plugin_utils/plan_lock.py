@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import yaml
 
@@ -207,7 +207,7 @@ def _of_link(path: str, name: Any, link: Any) -> Iterator[str]:
         yield from _of_members(f"{where}.priorities", entry.get("priorities"), hosts)
 
 
-def _named(value: Any) -> bool:
+def _named(value: Any) -> TypeGuard[dict[str, Any]]:
     return isinstance(value, dict) and all(isinstance(key, str) for key in value)
 
 

@@ -49,8 +49,8 @@ def as_junit(fleet: Fleet, problems: Sequence[Problem]) -> str:
         suite = ElementTree.SubElement(
             suites, "testsuite", name=name, tests=str(len(of_suite)), failures=str(failures), errors="0", skipped="0"
         )
-        for case, lines in of_suite.items():
-            element = ElementTree.SubElement(suite, "testcase", classname=f"mip6.vrrp_ha.{name}", name=case)
+        for title, lines in of_suite.items():
+            element = ElementTree.SubElement(suite, "testcase", classname=f"mip6.vrrp_ha.{name}", name=title)
             if lines:
                 ElementTree.SubElement(element, "failure", message=lines[0]).text = "\n".join(lines)
     ElementTree.indent(suites)

@@ -35,6 +35,8 @@ SYNC_KEY = "00112233445566778899aabbccddeeff"
 ADDRESSES = {"a": "2001:db8:1::a", "b": "2001:db8:1::b", "c": "2001:db8:1::c", "d": "2001:db8:1::d"}
 MACS = {"a": "02:00:00:00:00:0a", "b": "02:00:00:00:00:0b", "c": "02:00:00:00:00:0c", "d": "02:00:00:00:00:0d"}
 ETH_P_IPV6 = 0x86DD
+PATIENCE_S = 20.0
+"""For an agent to start, however busy the machine is; no test is about that."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -172,7 +174,7 @@ class Agent:
                 self.command("run"), stdout=log, stderr=log, env={**environment(), **self.environment}
             )
         if wait:
-            until(self.answers, what=f"agent {self.host} answers; its log: {self.log()}")
+            until(self.answers, PATIENCE_S, f"agent {self.host} answers; its log: {self.log()}")
         return self
 
     def command(self, *arguments: str) -> list[str]:

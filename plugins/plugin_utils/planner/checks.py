@@ -102,6 +102,6 @@ def _twice(link: Link, what: str, values: Sequence[tuple[object, Pin]]) -> Itera
     seen: set[object] = set()
     for value, pin in values:
         if value is not None and value in seen:
-            shown = text_of(value) if what == "address" else value
+            shown = text_of(value) if what == "address" and isinstance(value, int) else value
             yield Problem(link.name, f"{pin.label()}: {what} {shown} is pinned twice", "take one of the pins out")
         seen.add(value)

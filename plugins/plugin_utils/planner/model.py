@@ -10,7 +10,7 @@ and writes plans.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -71,7 +71,7 @@ class Pool:
     def __len__(self) -> int:
         return min(sum(last - first + 1 for first, last in self.ranges), 1 << 32)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[int]:
         for first, last in self.ranges:
             yield from range(first, last + 1)
 

@@ -108,7 +108,7 @@ def _going(virtual_has: list[Numbered], previous: LinkPlan | None) -> list[Virtu
     return [] if previous is None else [entry for name, entry in previous.virtual_has.items() if name not in names]
 
 
-def _why_not(vrid: int, link: Link, taken: set[int | None]) -> str:
+def _why_not(vrid: int, link: Link, taken: set[int]) -> str:
     if vrid in link.reserved:
         return "is reserved"
     return "is pinned to another" if vrid in taken else "is outside the allowed VRIDs"

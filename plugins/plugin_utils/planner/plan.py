@@ -83,9 +83,9 @@ def _plan_link(
         )
         priorities_before.append(priorities)
         order = [place[member] for member in sorted(priorities, key=lambda member: -priorities[member])]
-        owner = None if earlier is None or earlier.owner is None else called.get(earlier.owner)
+        previous_owner = None if earlier is None or earlier.owner is None else called.get(earlier.owner)
         previous_orders.append(order)
-        previous_owners.append(None if owner is None else place[owner])
+        previous_owners.append(None if previous_owner is None else place[previous_owner])
 
     members = Members.of(agents)
     pinned = [None if entry.pin.owner is None else place[entry.pin.owner] for entry in virtual_has]
@@ -98,6 +98,7 @@ def _plan_link(
 
     planned = {}
     for entry, owner, order, priorities in zip(virtual_has, owners, orders, priorities_before):
+        assert owner is not None
         ranked = [names[owner], *(names[backup] for backup in order)]
         mode = link.mipv6_ha_mode if entry.pin.mipv6_ha_mode is None else entry.pin.mipv6_ha_mode
         planned[entry.name] = VirtualHa(
@@ -138,7 +139,7 @@ def _reasons(
     names = {agent.name: index for index, agent in enumerate(agents)}
     claims = [0] * len(agents)
     for entry, previous_owner in zip(virtual_has, previous_owners):
-        claimant = names.get(entry.pin.owner, previous_owner)
+        claimant = previous_owner if entry.pin.owner is None else names.get(entry.pin.owner, previous_owner)
         if claimant is not None:
             claims[claimant] += 1
     for entry, owner, previous_owner in zip(virtual_has, owners, previous_owners):

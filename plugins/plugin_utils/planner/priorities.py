@@ -47,14 +47,12 @@ def _filled(values: list[int]) -> list[int] | None:
     for rank, value in enumerate(filled):
         if not value:
             below = next((later for later in filled[rank + 1 :] if later), None)
-            if above is None and below is None:
-                return None
-            if above is None:
+            if above is not None:
+                value = above - step if below is None else (above + below) // 2
+            elif below is not None:
                 value = min(below + step // 2, OWNER - 1)
-            elif below is None:
-                value = above - step
             else:
-                value = (above + below) // 2
+                return None
             filled[rank] = value
         if value < 1 or (above is not None and value >= above):
             return None

@@ -12,6 +12,7 @@ import pytest
 
 from vrrp_ha.core.binding_cache import BindingCache
 from vrrp_ha.core.types import SECOND, Binding, Instant, packed
+from vrrp_ha.shell import examining
 from vrrp_ha.shell.calls import Calls
 from vrrp_ha.shell.client import Client, ClientError
 from vrrp_ha.shell.clock import monotonic
@@ -193,6 +194,34 @@ def test_a_reload_of_a_bad_configuration_brings_every_problem(stage):
     error = stage.ask("reload")["error"]
     assert error["code"] == "bad_config"
     assert [problem["path"] for problem in error["problems"]] == ["virtual_has[1].vrid", "host"]
+
+
+def test_rows_are_those_of_parts_or_of_home_addresses(stage):
+    cache = stage.agent.node.caches[51]
+    for number in range(300):
+        bind(cache, number)
+    count = next(part.count for part in cache.parts(cache.tally(), monotonic()) if part.number == 7)
+    answer = stage.ask("rows", vrid=51, parts=[7])["result"]
+    assert (answer["parts"], len(answer["bindings"])) == ([7], count)
+    named = stage.ask("rows", vrid=51, home_addresses=["2001:db8:1::5", "2001:db8:1::ffff"])["result"]["bindings"]
+    assert [(row["home_address"], row["sequence"]) for row in named] == [("2001:db8:1::5", 5)]
+    assert stage.ask("rows", vrid=51)["result"]["bindings"] == []
+
+
+@pytest.mark.parametrize("parts", [[256], ["1"], 7, [True]])
+def test_parts_that_are_none_are_refused(stage, parts):
+    error = stage.ask("rows", vrid=51, parts=parts)["error"]
+    assert (error["code"], "'parts'" in error["message"]) == ("bad_request", True)
+
+
+def test_no_more_than_so_many_rows_but_a_whole_part_in_any_case(stage, monkeypatch):
+    monkeypatch.setattr(examining, "MOST_ROWS", 3)
+    cache = stage.agent.node.caches[51]
+    for number in range(2000):
+        bind(cache, number)
+    answer = stage.ask("rows", vrid=51, parts=[3, 4, 5])["result"]
+    assert answer["parts"] == [3]
+    assert len(answer["bindings"]) > 3
 
 
 def test_bindings_come_in_pages_by_home_address(stage):

@@ -33,6 +33,7 @@ from .sync_events import (
 )
 from .sync_guard import SyncGuard
 from .sync_offers import SyncOffers
+from .sync_points import SyncPoints
 from .sync_receiver import SyncReceiver
 from .sync_sender import SyncSender
 from .types import SECOND, Address, Instant, State, text
@@ -83,6 +84,7 @@ class BcSync:
         numbers: Iterator[int],
         heard: dict[Address, int] | None = None,
     ) -> None:
+        self.points = SyncPoints(cache)
         self._cache = cache
         self._virtual_ha = virtual_ha
         self._settings = settings
@@ -123,8 +125,8 @@ class BcSync:
 
     def handle(self, event: SyncEvent, now: Instant) -> list[Effect]:
         """Every event may make the Master speak; nothing is said by anybody else but a request."""
-        effects = list(self._perform(self._dispatch(event, now)))
-        effects.extend(self._perform(self._sender.pump(now)))
+        effects = list(self._perform(self._dispatch(event, now), now))
+        effects.extend(self._perform(self._sender.pump(now), now))
         return effects
 
     # --- events --------------------------------------------------------------------------------------------
@@ -154,6 +156,8 @@ class BcSync:
 
     def _change_role(self, state: State, master: Address | None, now: Instant) -> Iterator[object]:
         before, self._state, self._master = self._state, state, master
+        if state is not before:
+            self.points.clear()
         self._cache.grace_us = 0 if state is State.MASTER else REPLICA_GRACE_US
         match state:
             case State.MASTER if before is not State.MASTER:
@@ -194,6 +198,7 @@ class BcSync:
         if isinstance(message, wire.BcUpdate):
             yield from self._told(message.bindings, now)
         elif self._settings.digest_interval_us:
+            self.points.note(message.count, message.digest, now)
             yield from self._asking(self._receiver.digest(message.count, message.digest, now), now)
             if (message.count, message.digest) == (len(self._cache), self._cache.digest):
                 self._offers.equal_to = self._identity(source)  # it has what we have
@@ -283,9 +288,11 @@ class BcSync:
 
     # --- messages ------------------------------------------------------------------------------------------
 
-    def _perform(self, outputs: Iterable[object]) -> Iterator[Effect]:
+    def _perform(self, outputs: Iterable[object], now: Instant) -> Iterator[Effect]:
         """Messages become payloads here; everything else is an effect already."""
         for output in outputs:
+            if isinstance(output, wire.BcDigest):
+                self.points.note(output.count, output.digest, now)
             if isinstance(output, (wire.BcRequest, wire.BcUpdate, wire.BcDigest)):
                 yield SendSync(self._guard.seal(wire.encode(output, self._settings)))
             else:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from hashlib import blake2b
 from heapq import heapify, heappop, heappush
 from struct import Struct
@@ -31,6 +32,12 @@ _DIGEST_MASK = (1 << 64) - 1
 _BUCKET_US = 4_000_000
 _NO_SLOT = -1
 
+# The content in 256 parts, an entry's by the low octet of its part of the digest. A part's tally is one number, the sum
+# of its entries': 64 bits of digest with 32 for the carry, how many there are, and when they expire.
+PARTS = 256
+_TALLY_ONE = 1 << 96
+_TALLY_EXPIRY = 128
+
 # A lifetime comes rounded, by less than one unit each time another Master passes it on. An entry whose content is
 # the same keeps the expiry that it has unless the new one is further off than two such roundings explain.
 _CREEP_US = 2 * LIFETIME_UNIT_US
@@ -40,6 +47,16 @@ def content_digest(home_address: Address, care_of_address: Address, sequence: in
     """One binding's part of the digest."""
     content = _CONTENT.pack(home_address, care_of_address, sequence, flags)
     return int.from_bytes(blake2b(content, digest_size=8).digest(), "big")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of the 256 parts of a cache that has entries; remaining_us: what is left of their lifetimes, added up."""
+
+    number: int
+    count: int
+    digest: int
+    remaining_us: int
 
 
 class BindingCache:
@@ -59,6 +76,7 @@ class BindingCache:
         self._homes: list[Address | None] = []
         self._records = bytearray()
         self._free: list[int] = []
+        self._tally = [0] * PARTS
         # Entries by expiry: doubly linked lists of slots, a list per bucket of 4 s ...
         self._after = array("i")
         self._before = array("i")
@@ -107,6 +125,31 @@ class BindingCache:
             (expires - now, sequence, flags, home, care_of)
             for home, (care_of, sequence, flags, expires, _unused) in zip(self._homes[start:end], records, strict=True)
             if home is not None and expires >= least
+        ]
+        return found, (end if end < len(self._homes) else None)
+
+    def tally(self) -> tuple[int, ...]:
+        """What `parts` makes parts of, in a form that costs little to take."""
+        return tuple(self._tally)
+
+    @staticmethod
+    def parts(tally: tuple[int, ...], now: Instant) -> list[Part]:
+        """The parts that have entries; `now` as the tally was taken."""
+        found = []
+        for number, total in enumerate(tally):
+            if total:
+                count = total >> 96 & 0xFFFF_FFFF
+                found.append(Part(number, count, total & _DIGEST_MASK, (total >> _TALLY_EXPIRY) - count * now))
+        return found
+
+    def in_parts(self, numbers: frozenset[int], start: int, limit: int) -> tuple[list[Binding], int | None]:
+        """The same as `chunk`, of the bindings in these parts."""
+        end = min(start + limit, len(self._homes))
+        records = _RECORD.iter_unpack(self._records[start * _RECORD_LENGTH : end * _RECORD_LENGTH])
+        found = [
+            Binding(home, care_of, sequence, flags, Instant(expires))
+            for home, (care_of, sequence, flags, expires, part) in zip(self._homes[start:end], records, strict=True)
+            if home is not None and part % PARTS in numbers
         ]
         return found, (end if end < len(self._homes) else None)
 
@@ -247,12 +290,14 @@ class BindingCache:
         part = content_digest(home, care_of, sequence, flags)
         _RECORD.pack_into(self._records, slot * _RECORD_LENGTH, care_of, sequence, flags, expires, part)
         self.digest = (self.digest + part) & _DIGEST_MASK
+        self._tally[part % PARTS] += (expires << _TALLY_EXPIRY) + _TALLY_ONE + part
         self._schedule(slot, expires)
         return part
 
     def _withdraw(self, slot: int, expires: Instant, part: int) -> None:
         """The reverse of `_store`."""
         self.digest = (self.digest - part) & _DIGEST_MASK
+        self._tally[part % PARTS] -= (expires << _TALLY_EXPIRY) + _TALLY_ONE + part
         self._unschedule(slot, expires)
         if self._seen[slot]:
             self._seen[slot] = 0
@@ -305,6 +350,7 @@ class BindingCache:
         offset = slot * _RECORD_LENGTH
         care_of, sequence, flags, _unused, part = _RECORD.unpack_from(self._records, offset)
         _RECORD.pack_into(self._records, offset, care_of, sequence, flags, expires, part)
+        self._tally[part % PARTS] += expires - was_expires << _TALLY_EXPIRY
         self._schedule(slot, expires)
 
     def _order(self, bucket: int) -> None:

@@ -39,6 +39,7 @@ from .recovery import Recovery
 from .roster import Roster
 from .router_advertiser import NoRandomness, Randomness
 from .settings import NodeSettings, VirtualHaSettings
+from .sync_points import SyncPoints
 from .types import Binding, Instant, State
 from .virtual_ha import VirtualHa
 from .whereabouts import Whereabouts
@@ -108,6 +109,10 @@ class Node:
     def bindings(self, vrid: int) -> BindingCache:
         """The BC or RBC of one virtual HA; KeyError for one that is not configured."""
         return self._roster.configured[vrid].cache
+
+    def points(self, vrid: int) -> SyncPoints | None:
+        """When that can be compared with other members'; KeyError for one that is not configured."""
+        return self._roster.configured[vrid].points
 
     def recovery(self, vrid: int) -> Recovery:
         """The recoveries of one virtual HA; KeyError for one that is not configured."""

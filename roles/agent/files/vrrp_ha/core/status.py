@@ -39,6 +39,7 @@ def describe(virtual_ha: VirtualHa, host: str, now: Instant) -> dict[str, object
         "maximum_bindings": settings.policy.maximum_bindings,
         "digest": f"{virtual_ha.cache.digest:016x}",
         "synced": virtual_ha.synced,
+        "sync_points": virtual_ha.points.describe(now) if virtual_ha.points else [],
         "tentative": virtual_ha.signalling.tentative,
         "home_agent": _home_agent(virtual_ha) if settings.mipv6_ha_mode else None,
         "recoveries": virtual_ha.signalling.recovery.counts(),

@@ -64,6 +64,7 @@ from .sync_events import (
     SyncServed,
     SyncTimedOut,
 )
+from .sync_points import SyncPoints
 from .types import SECOND, Address, Binding, Instant, State
 from .vrrp_frames import VrrpFrames
 
@@ -135,6 +136,11 @@ class VirtualHa:
     def synced(self) -> bool:
         """The cache is authoritative or known to equal the Master's."""
         return bool(self._sync and self._sync.synced) if self.settings.mipv6_ha_mode else True
+
+    @property
+    def points(self) -> SyncPoints | None:
+        """When its cache can be compared with other members'; None while it has no part in the synchronisation."""
+        return self._sync.points if self._sync else None
 
     @property
     def effective_priority(self) -> int:

@@ -56,6 +56,12 @@ class BindingTable:
         self.table = table
         self.installed: dict[Address, Address] = {}  # care-of address by home address
         self.routes: BindingRoutes | None = None  # None until its device exists
+        self.watchers: list[set[Address]] = []  # each is told of the home addresses of which something changes
+
+    def touch(self, homes: Iterable[Address]) -> None:
+        """Something about these is going to change."""
+        for watcher in self.watchers:
+            watcher.update(homes)
 
 
 class Installer:
@@ -164,6 +170,7 @@ class Installer:
             wanted = {binding.home_address: binding.care_of_address for binding in part}
             new = {home: care_of for home, care_of in wanted.items() if installed.get(home) != care_of}
             if new:
+                table.touch(new)
                 gone = [installed[home] + home for home in new if home in installed]
                 installed.update(new)
                 yield from self._bind(table, gone, [care_of + home for home, care_of in new.items()])
@@ -175,6 +182,7 @@ class Installer:
             part = {binding.home_address for binding in bindings[start : start + _CHUNK]}
             homes = [home for home in part if home in table.installed]
             if homes:
+                table.touch(homes)
                 gone = [table.installed.pop(home) + home for home in homes]
                 yield from self._bind(table, gone, [])
                 self._remove_routes(table, homes)

@@ -22,6 +22,7 @@ from ..core.types import (
     packed,
     text,
 )
+from . import examining
 from .clock import monotonic
 from .config import ConfigurationError
 from .control import END, Answer, CallError, Json, Request
@@ -57,12 +58,15 @@ class Calls:
         self.reading: dict[str, Callable[[Json], Answer]] = {
             "status": self._status,
             "bindings": self._bindings,
+            "rows": self._rows,
             "events": self._events,
             "recoveries": self._recoveries,
             "home_agents": self._home_agents,
             "handoffs": self._handoffs,
         }
+        # For root: what changes something, or takes the agent a while.
         self.changing: dict[str, Callable[[Json], Answer]] = {
+            "examine": self._examine,
             "drain": self._drain,
             "undrain": self._undrain,
             "recover": self._recover,
@@ -185,6 +189,22 @@ class Calls:
         for at in range(0, len(known), _BATCH):
             yield (", " if at else "") + json.dumps(known[at : at + _BATCH])[1:-1]
         yield "]}"
+
+    # --- comparing members ---------------------------------------------------------------------------------
+
+    def _examine(self, arguments: Json) -> Answer:
+        if arguments.get("vrid") is None:
+            return examining.whole_host(self._agent)
+        limit = _number(arguments, "limit", 100, examining.MOST_DIFFERENCES)
+        return examining.virtual_ha(self._agent, self._vrid(arguments), limit)
+
+    def _rows(self, arguments: Json) -> Answer:
+        vrid, parts = self._vrid(arguments), arguments.get("parts") or []
+        if not examining.valid_parts(parts):
+            raise CallError("bad_request", "'parts' must be a list of numbers below 256", "See 'examine'.")
+        homes = _home_addresses(arguments, MOST_RECOVERIES) if arguments.get("home_addresses") else ()
+        now = monotonic()
+        return examining.rows(self._agent.node.bindings(vrid), vrid, parts, homes, lambda b: _binding(b, now))
 
     # --- changing ------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from . import devices, forwarding, links, netlink, repair
-from .bindings import DataPlaneError, Installer
+from .bindings import BindingTable, DataPlaneError, Installer
 from .clean import FORWARDING, clean, cleanup, our_tables
 from .forwarding import Rule
 from .guard import Guard
@@ -192,15 +192,24 @@ class DataPlane:
         Bindings are compared after everything else that is queued; what of that takes long is left to work(), and
         told by the next call or by mended().
         """
-        found = links.all_links(self._route)
-        state = repair.look(self._route, self._guard, found, self._routers, self._tables)
-        state |= repair.look_at_decapsulation(self._route, self._shared.decapsulation_table)
-        faults = repair.differences(dict(self._should(found)), state)
+        faults = self.faults()
         self._mend(faults)
         for router in self._routers.values():
             self._installer.compare(router.bindings)
         self._installer.advance(_AT_ONCE_US)
         return [fault.text for fault in faults] + self._installer.findings()
+
+    def faults(self) -> list[repair.Fault]:
+        """What is not as it should be on the host, bindings left out; nothing is changed."""
+        found = links.all_links(self._route)
+        state = repair.look(self._route, self._guard, found, self._routers, self._tables)
+        state |= repair.look_at_decapsulation(self._route, self._shared.decapsulation_table)
+        return repair.differences(dict(self._should(found)), state)
+
+    def to_examine(self, vrid: int) -> tuple[Installer, Guard, BindingTable] | None:
+        """What examination.py looks at; None for a virtual router that is not set up."""
+        router = self._routers.get(vrid)
+        return (self._installer, self._guard, router.bindings) if router else None
 
     def _should(self, found: dict[str, links.Link]) -> Iterator[tuple[repair.Key, tuple[int | None, object]]]:
         yield repair.FILTER, (None, "whole")

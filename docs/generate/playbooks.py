@@ -26,7 +26,7 @@ from .plugins import default_of, markdown, type_of
 PLAYBOOKS = sorted(ROOT.glob("playbooks/*.yml"))
 ROLE = ROOT / "roles/agent"
 HOW_TO = ROOT / "docs/how-to"
-_OWN = re.compile(r"vrrp_ha_\w+|host|vrid|to")
+_OWN = re.compile(r"vrrp_ha_\w+|host|vrid|to|deep")
 """What is looked for: names of ours, and the short ones that procedures take on the command line."""
 
 _FLEET = {

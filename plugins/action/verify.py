@@ -10,6 +10,7 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible_collections.mip6.vrrp_ha.plugins.module_utils.spec import FLEET_VIRTUAL_HA, without_none
 from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils import report_files, verify_report
+from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.deep import Deep
 from ansible_collections.mip6.vrrp_ha.plugins.plugin_utils.fleet import Fleet
 
 SPEC = dict(
@@ -18,6 +19,11 @@ SPEC = dict(
     leaving=dict(type="list", elements="str", default=[]),
     drift=dict(type="bool", default=True),
     absent=dict(type="list", elements="str", default=[]),
+    since=dict(type="dict", default={}),
+    deep=dict(type="bool", default=False),
+    looks=dict(type="list", elements="dict", default=[]),
+    deep_limit=dict(type="int", default=20),
+    rounds=dict(type="int", default=10),
     report=dict(type="path"),
 )
 
@@ -36,15 +42,24 @@ class ActionModule(ActionBase):
             frozenset(arguments["leaving"]),
             arguments["drift"],
             frozenset(arguments["absent"]),
+            arguments["since"],
         )
         problems = fleet.problems()
+        transient = bool(problems) and all(problem.transient for problem in problems)
+        ask = {}
+        if arguments["deep"]:
+            deep = Deep(fleet, arguments["looks"], arguments["deep_limit"], arguments["rounds"])
+            problems, ask = problems + deep.problems(), deep.ask()
         if arguments["report"]:
             result["report"] = report_files.write(arguments["report"], verify_report.files(fleet, problems))
         result.update(
             changed=False,
             failed=bool(problems),
             problems=[problem.document() for problem in problems],
-            transient=bool(problems) and all(problem.transient for problem in problems),
+            transient=transient,
+            since=fleet.first_looked(),
+            ask=ask,
+            looks=arguments["looks"],
             table=fleet.table(),
             msg="\n".join(problem.line() for problem in problems) or "the fleet is as it should be",
         )

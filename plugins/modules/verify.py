@@ -51,6 +51,39 @@ options:
         change.
     type: bool
     default: true
+  since:
+    description:
+      - RV(since) of the first of several looks. Members whose bindings differ when they are asked are believed when
+        they held the same at a moment after it.
+    type: dict
+    default: {}
+    version_added: 0.2.0
+  deep:
+    description:
+      - Compare entry by entry as well. RV(ask) says what M(mip6.vrrp_ha.consistency_info) has to be asked for; call
+        again with its answers added to O(looks), until there is nothing to ask for.
+    type: bool
+    default: false
+    version_added: 0.2.0
+  looks:
+    description:
+      - What M(mip6.vrrp_ha.consistency_info) returned, a dictionary by inventory name for each time that it was asked.
+    type: list
+    elements: dict
+    default: []
+    version_added: 0.2.0
+  deep_limit:
+    description:
+      - Name so many differing entries of each virtual HA on each member at most.
+    type: int
+    default: 20
+    version_added: 0.2.0
+  rounds:
+    description:
+      - Look at entries that differ so many times at most.
+    type: int
+    default: 10
+    version_added: 0.2.0
   report:
     description:
       - Write what was found to C(verify.json) and, as JUnit XML, to C(verify.xml) in this directory on the controller,
@@ -65,6 +98,7 @@ attributes:
 seealso:
   - module: mip6.vrrp_ha.agent
   - module: mip6.vrrp_ha.agent_info
+  - module: mip6.vrrp_ha.consistency_info
 """
 
 EXAMPLES = r"""
@@ -94,11 +128,29 @@ problems:
       message: holds 9 bindings (digest 0000000000000001), the Master ha1 10 (digest 0000000000000002)
       remedy: it repairs itself within two digest intervals
       transient: true
+      entry: null
 transient:
-  description: Whether there are problems and all of them may pass by themselves.
+  description: Whether there are problems and all of them may pass by themselves. O(deep) has no part in it.
   returned: always
   type: bool
   sample: false
+since:
+  description: How many seconds each agent had run at the first look.
+  returned: always
+  type: dict
+  sample: {"ha1": 12.5, "ha2": 3600.1}
+ask:
+  description:
+    - Option O(mip6.vrrp_ha.consistency_info#module:virtual_has) by host. Empty without O(deep), and at the end.
+  returned: always
+  type: dict
+  sample: {"ha2": [{"vrid": 51, "home_addresses": ["2001:db8:1::1001"]}]}
+looks:
+  description: O(looks), to be added to.
+  returned: always
+  type: list
+  elements: dict
+  sample: []
 report:
   description: The files that were written.
   returned: when O(report) is given

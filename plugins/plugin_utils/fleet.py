@@ -4,13 +4,14 @@
 """What a whole fleet reports, compared on the controller: one Master each, equal caches, nobody down, no drift.
 
 Pure: observations in, problems and a table out. A problem that may pass by itself, since members were asked at
-slightly different times and deltas were under way, is marked transient: ask again before believing it.
+slightly different times and deltas were under way, is marked transient: ask again before believing it. Caches that
+change all the time are compared at a moment that both members noted (the status' sync_points).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 OWNER = 255
@@ -25,6 +26,7 @@ class Problem:
     message: str
     remedy: str
     transient: bool = False
+    entry: dict[str, Any] | None = None  # the binding that it is about, and what differs
 
     def line(self) -> str:
         """The problem in one line that names host and VRID."""
@@ -45,6 +47,7 @@ class Fleet:
     leaving: frozenset[str] = frozenset()  # hosts that are to be taken out of service
     drift: bool = True  # a host that a deploy would change is a problem
     absent: frozenset[str] = frozenset()  # hosts that are not to have an agent any more
+    since: Mapping[str, float] = field(default_factory=dict)  # how long each agent had run at the first look
 
     def problems(self) -> list[Problem]:
         """Everything that is wrong, the hosts first and then VRID by VRID."""
@@ -179,8 +182,28 @@ class Fleet:
         passes = not {"not synced", "starting"}.isdisjoint(others.values())
         return Problem(leaving, vrid, message, "mend or undrain another member first", transient=passes)
 
-    @staticmethod
-    def _caches(vrid: int, master: str, known: dict[str, dict[str, Any]]) -> list[Problem]:
+    def first_looked(self) -> dict[str, float]:
+        """`since` for the next look: when this one, or the first, was."""
+        now = {host: status["uptime_s"] for host in self.observed if "uptime_s" in (status := self._status(host) or {})}
+        return {host: self._since(host, uptime) for host, uptime in now.items()}
+
+    def _since(self, host: str, uptime: float) -> float:
+        first = self.since.get(host, uptime)
+        return first if first <= uptime else uptime  # the agent was started anew
+
+    def _was_equal(self, host: str, right: dict[str, Any], state: dict[str, Any]) -> bool:
+        """At a moment after the first look the member had what the Master says that it had then."""
+        uptime = (self._status(host) or {}).get("uptime_s", 0.0)
+        first = self._since(host, uptime)
+        masters = {(point["bindings"], point["digest"]) for point in right.get("sync_points", ())}
+        return any(
+            uptime - point["age_s"] > first
+            and (point["bindings"], point["digest"]) in masters
+            and (point["held_bindings"], point["held_digest"]) == (point["bindings"], point["digest"])
+            for point in state.get("sync_points", ())
+        )
+
+    def _caches(self, vrid: int, master: str, known: dict[str, dict[str, Any]]) -> list[Problem]:
         found = []
         right = known[master]
         for host, state in known.items():
@@ -188,7 +211,7 @@ class Fleet:
                 continue
             if state["state"] == "initialize":
                 found.append(Problem(host, vrid, "is in state initialize", "is its interface up?", True))
-            elif (state["bindings"], state["digest"]) != (right["bindings"], right["digest"]):
+            elif not _equal_now(right, state) and not self._was_equal(host, right, state):
                 message = (
                     f"holds {state['bindings']} bindings (digest {state['digest']}), "
                     f"the Master {master} {right['bindings']} (digest {right['digest']})"
@@ -197,6 +220,10 @@ class Fleet:
             elif not state.get("synced"):
                 found.append(Problem(host, vrid, "is not synced", "see its events", True))
         return found
+
+
+def _equal_now(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return (one["bindings"], one["digest"]) == (other["bindings"], other["digest"])
 
 
 def _members(entry: dict[str, Any]) -> list[str]:

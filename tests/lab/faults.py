@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import IPv6Address
 
 from tests.lab import topology
 from tests.lab.places import in_namespace, run
@@ -13,12 +14,23 @@ from tests.lab.places import in_namespace, run
 TABLE = "faults"
 BC_UPDATE = "0x33"
 """The first octet of a VRRP message: version 3, and the type number that the settings give to BC_UPDATE."""
+BINDINGS_PER_UPDATE = 36
 
 
 @contextmanager
 def updates_lost_towards(host: str) -> Iterator[None]:
     """No binding cache update reaches the host; advertisements and digests do."""
-    with _dropped(f'oifname "{_port(host)}" ip6 nexthdr 112 @th,0,8 {BC_UPDATE}'):
+    with _dropped(_message(host, BC_UPDATE)):
+        yield
+
+
+@contextmanager
+def binding_lost_towards(host: str, home_address: str) -> Iterator[None]:
+    """No update that carries this binding reaches the host; advertisements, digests and other updates do."""
+    home = IPv6Address(home_address).packed.hex()
+    # Behind the header of 8 octets are bindings of 40, with the home address at their ninth.
+    places = [(8 + 40 * number + 8) * 8 for number in range(BINDINGS_PER_UPDATE)]
+    with _dropped(*(f"{_message(host, BC_UPDATE)} @th,{place},128 0x{home}" for place in places)):
         yield
 
 
@@ -46,6 +58,10 @@ def home_link_down(*hosts: str) -> Iterator[None]:
         yield
     finally:
         _cables(hosts, "up")
+
+
+def _message(host: str, first_octet: str) -> str:
+    return f'oifname "{_port(host)}" ip6 nexthdr 112 @th,0,8 {first_octet}'
 
 
 def _cables(hosts: tuple[str, ...], state: str) -> None:

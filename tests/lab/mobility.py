@@ -12,6 +12,8 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv6Address, IPv6Network
 from typing import Any
@@ -55,19 +57,33 @@ class MobileNode:
 
     def register(self, count: int = 1, first: int = 1, lifetime: int = 3600, **options: object) -> dict[str, Any]:
         """Bind home addresses FIRST, FIRST + 1... to this care-of address; what bind.py counted."""
-        answer: dict[str, Any] = _tool(
-            "bind.py", "--netns", self.namespace, "--home-agent", topology.VIRTUAL_HAS[self.vrid],
+        answer: dict[str, Any] = _tool("bind.py", *self._registration(count, first, lifetime, options))
+        return answer
+
+    def _registration(self, count: int, first: int, lifetime: int, options: dict[str, object]) -> list[str]:
+        return [
+            "--netns", self.namespace, "--home-agent", topology.VIRTUAL_HAS[self.vrid],
             "--home-address", home_address(self.vrid, first), "--count", str(count), "--care-of", self.care_of,
             "--key", access.mobile_node_key(self.vrid).hex(), "--spi", str(access.spi(self.vrid)),
             "--lifetime", str(lifetime), "--json", *_options(options),
-        )  # fmt: skip
-        return answer
+        ]  # fmt: skip
 
     def must_register(self, count: int = 1, first: int = 1, lifetime: int = 3600) -> dict[str, Any]:
         answer = self.register(count, first, lifetime)
         if answer["accepted"] != count:
             raise LabError(f"{self.name}: {count} registrations with VRID {self.vrid}: {answer}")
         return answer
+
+    @contextmanager
+    def registering(self, rate: int, first: int) -> Iterator[None]:
+        """Meanwhile one home address after the other is bound, so many a second."""
+        command = self._registration(100_000, first, 3600, {"rate": rate})
+        process = subprocess.Popen([sys.executable, str(TOOLS / "bind.py"), *command], stdout=subprocess.DEVNULL)
+        try:
+            yield
+        finally:
+            process.kill()
+            process.wait()
 
     def open_tunnel(self) -> None:
         _tool(

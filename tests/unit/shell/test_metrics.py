@@ -31,6 +31,7 @@ LEFT_OUT_OF_A_VIRTUAL_HA = {
     "master_is_self",  # state
     "sync_key",  # the names of keys are nobody's business
     "accepted_sync_keys",
+    "sync_points",  # for comparing members, by their digests
 }
 
 

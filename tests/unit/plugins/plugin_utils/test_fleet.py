@@ -186,3 +186,48 @@ def test_a_host_that_is_gone_leaves_nobody_to_do_without_the_last_one(answers):
     state(answers, "ha2")["drained"] = True
     (problem,) = Fleet([VIRTUAL_HA], answers, frozenset(["ha1"]), absent=frozenset(["ha3"])).problems()
     assert "would have no healthy member left: ha2 is drained" in problem.line()
+
+
+def changing(answers, *, equal=True, age=1.0):
+    """All members' caches differ by the time that they are asked; the Master and ha3 noted a moment."""
+    point = dict(age_s=age, bindings=10, digest="0000000000000001", held_bindings=10, held_digest="0000000000000001")
+    for number, host in enumerate(answers):
+        answers[host]["status"]["uptime_s"] = 100.0
+        state(answers, host).update(digest=f"{number:016x}", sync_points=[point])
+    if not equal:
+        state(answers, "ha3")["sync_points"] = [dict(point, held_digest="00000000000000bb")]
+
+
+def looked_since(answers, since):
+    return [problem.line() for problem in Fleet([VIRTUAL_HA], answers, since=since).problems()]
+
+
+def test_caches_that_change_all_the_time_are_compared_at_a_moment_that_both_noted(answers):
+    changing(answers)
+    assert looked_since(answers, dict.fromkeys(answers, 98.0)) == []
+
+
+def test_a_moment_before_the_first_look_says_nothing_about_what_was_seen_then(answers):
+    changing(answers)
+    assert len(looked_since(answers, dict.fromkeys(answers, 99.5))) == 2
+    assert len(looked_since(answers, {})) == 2
+    assert Fleet([VIRTUAL_HA], answers).first_looked() == dict.fromkeys(answers, 100.0)
+
+
+def test_a_cache_that_differed_at_that_moment_is_found_however_much_changes(answers):
+    changing(answers, equal=False)
+    (line,) = looked_since(answers, dict.fromkeys(answers, 98.0))
+    assert line.startswith("ha3, VRID 51: holds")
+
+
+def test_a_moment_that_the_master_does_not_know_is_no_proof(answers):
+    changing(answers)
+    state(answers, "ha1")["sync_points"] = []
+    assert len(looked_since(answers, dict.fromkeys(answers, 98.0))) == 2
+
+
+def test_an_agent_that_was_started_since_is_looked_at_from_then_on(answers):
+    changing(answers)
+    assert len(looked_since(answers, dict.fromkeys(answers, 5000.0))) == 2
+    assert Fleet([VIRTUAL_HA], answers, since={"ha1": 5000.0}).first_looked()["ha1"] == 100.0
+    assert Fleet([VIRTUAL_HA], answers, since={"ha1": 50.0}).first_looked()["ha1"] == 50.0

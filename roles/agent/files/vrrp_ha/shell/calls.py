@@ -193,12 +193,18 @@ class Calls:
     # --- comparing members ---------------------------------------------------------------------------------
 
     def _examine(self, arguments: Json) -> Answer:
+        """`vrid`, `limit` (differences named, 1 to 1000, default 100) -> compares the kernel with the cache and changes
+        nothing, see below; without `vrid` the rest of the host: `{"faults": [{"vrid": VRID or null, "text"}]}`."""
         if arguments.get("vrid") is None:
             return examining.whole_host(self._agent)
         limit = _number(arguments, "limit", 100, examining.MOST_DIFFERENCES)
         return examining.virtual_ha(self._agent, self._vrid(arguments), limit)
 
     def _rows(self, arguments: Json) -> Answer:
+        """`vrid` (required), `parts` (list of numbers), `home_addresses` (up to {MOST_RECOVERIES}) -> `{"vrid",
+        "parts", "bindings": [...]}`: the bindings of these home addresses, and of these parts of the cache, as `examine`
+        numbers them. Of the parts so many, told in `parts`, that they have no more than 5000 bindings; the first in
+        any case."""
         vrid, parts = self._vrid(arguments), arguments.get("parts") or []
         if not examining.valid_parts(parts):
             raise CallError("bad_request", "'parts' must be a list of numbers below 256", "See 'examine'.")

@@ -202,9 +202,9 @@ class Calls:
 
     def _rows(self, arguments: Json) -> Answer:
         """`vrid` (required), `parts` (list of numbers), `home_addresses` (up to {MOST_RECOVERIES}) -> `{"vrid",
-        "parts", "bindings": [...]}`: the bindings of these home addresses, and of these parts of the cache, as `examine`
-        numbers them. Of the parts so many, told in `parts`, that they have no more than 5000 bindings; the first in
-        any case."""
+        "parts", "bindings": [...]}`: the bindings of these home addresses, and of these parts of the cache, numbered as
+        `examine` has them. Of the parts so many, told in `parts`, that they have no more than 5000 bindings; the first
+        in any case."""
         vrid, parts = self._vrid(arguments), arguments.get("parts") or []
         if not examining.valid_parts(parts):
             raise CallError("bad_request", "'parts' must be a list of numbers below 256", "See 'examine'.")

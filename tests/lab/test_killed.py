@@ -4,7 +4,8 @@
 
 VRRP_HA_KILLS says how often each is broken off in each way of VRRP_HA_WAYS (see breaking.py; by default those two that
 kill ansible-playbook in turn), VRRP_HA_IN_A_ROW how often before it may end; VRRP_HA_NAMES names the procedures.
-Without it one of them is, once. VRRP_HA_SEED chooses it and the moments.
+Without it one of them is, once. VRRP_HA_SEED chooses it and the moments; VRRP_HA_SLOWNESS is how much longer runs take
+than on a calm machine, to begin with.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Crowd:
 
     def arrives(self) -> None:
         self.at.register(BOUND, lifetime=0)
-        self.following = Following(self.at, 101, 60, "--lifetime", "7200")
+        self.following = Following(self.at, 101, 60, "--lifetime", "7200", "--seconds", "3600")
         agents.wait_for("they are bound", lambda: agents.in_agreement(51, 60), 10)
 
     def is_spread(self) -> bool:
@@ -72,7 +73,7 @@ class Crowd:
         story.must_agree(51, BOUND)
 
 
-SLOWNESS = [1.0]
+SLOWNESS = [float(os.environ.get("VRRP_HA_SLOWNESS", "1"))]
 """How much longer a run takes than on a calm machine, as seen last."""
 CROWD = Crowd()
 MORE = {

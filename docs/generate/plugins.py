@@ -8,6 +8,7 @@ import ast
 import functools
 import json
 import re
+import runpy
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -200,6 +201,8 @@ def _strings(path: Path) -> dict[str, str]:
 
 
 def _fragment(name: str) -> dict[str, Any]:
+    """What a fragment says; it may be put together from parts, so it is asked and not read."""
     _namespace, _collection, file, *part = name.split(".")
-    texts = _strings(ROOT / f"plugins/doc_fragments/{file}.py")
-    return yaml.safe_load(texts[part[0].upper() if part else "DOCUMENTATION"])
+    fragments = runpy.run_path(str(ROOT / f"plugins/doc_fragments/{file}.py"))["ModuleDocFragment"]
+    found: dict[str, Any] = yaml.safe_load(getattr(fragments, part[0].upper() if part else "DOCUMENTATION"))
+    return found

@@ -148,7 +148,7 @@ def merge(observed, wanted, state):
         elif state != "overridden":
             result.append(entry)
     result.extend(entry for vrid, entry in listed.items() if vrid not in known)
-    return result
+    return sorted(result, key=lambda entry: entry["vrid"])
 
 
 def _merged(entry, changes):

@@ -100,3 +100,8 @@ def test_a_diff_of_security_associations_shows_which_key_changed_but_no_key():
     assert "256" in shown
     for secret in ("aaaa1111", "bbbb2222", "cccc3333"):
         assert secret not in shown
+
+
+def test_what_comes_back_comes_back_to_its_place():
+    other = dict(VHA, vrid=52)
+    assert merge(merge([VHA, other], [{"vrid": 51}], "deleted"), [VHA], "merged") == [VHA, other]

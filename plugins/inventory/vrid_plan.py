@@ -94,7 +94,10 @@ links:
 # hosts.yml
 # vrrp_ha:
 #   hosts:
+#     ha-b-1: {vrrp_ha_link: berlin}
+#     ha-b-2: {vrrp_ha_link: berlin}
 #     ha-hh-1: {vrrp_ha_link: hamburg, vrrp_ha_weight: 2, vrrp_ha_zone: row-a}
+#     ha-hh-2: {vrrp_ha_link: hamburg, vrrp_ha_zone: row-b}
 """
 
 import hashlib

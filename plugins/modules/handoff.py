@@ -92,6 +92,10 @@ EXAMPLES = r"""
     to: "2001:db8:1::52"
     home_addresses: ["2001:db8:1::1001"]
 
+- name: Find out which host is Master of what
+  mip6.vrrp_ha.agent_info:
+  register: agents
+
 - name: Relieve a virtual HA of a hundred mobile nodes, wherever its Master is
   mip6.vrrp_ha.handoff:
     vrid: 51

@@ -67,6 +67,10 @@ EXAMPLES = r"""
     vrid: 51
     home_addresses: ["2001:db8:1::1001"]
 
+- name: Find out which host is Master of what
+  mip6.vrrp_ha.agent_info:
+  register: agents
+
 - name: Move everybody whose owner will not come back, wherever the acting Master is
   mip6.vrrp_ha.recovery:
     vrid: 51

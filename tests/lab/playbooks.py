@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,10 +72,11 @@ def install() -> Path:
     return tarball
 
 
-def playbook(name: str, *arguments: str, timeout: float = 300) -> Play:
+def playbook(name: str, *arguments: str, timeout: float = 300, environment: Mapping[str, str] | None = None) -> Play:
     """Run one of the collection's playbooks, or a file, on the controller."""
     which = name if "/" in name else f"mip6.vrrp_ha.{name}"
-    return _run(["ansible-playbook", which, *arguments], timeout)
+    more = [f"{variable}={value}" for variable, value in (environment or {}).items()]
+    return _run([*(["env", *more] if more else []), "ansible-playbook", which, *arguments], timeout)
 
 
 def module(name: str, pattern: str, *arguments: str, timeout: float = 120) -> Play:

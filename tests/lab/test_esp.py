@@ -159,6 +159,8 @@ def test_deployed_again_nothing_changes(known: Protected, variables: tuple[str, 
     assert status["security_associations"] == 3
     assert "aes-gcm-16 with static keys" in " ".join(status["warnings"])
     assert agents.Agent("ha2").call("status")["security_associations"] == 2
+    journal = fleet.execute("ha1", "journalctl", "--boot", "--no-pager", "--output", "export")
+    assert [secret for secret in SECRETS if secret in journal] == []
     assert {"cryptography", "vrrp_ha"} <= set(fleet.execute("ha2", "ls", "/opt/vrrp-ha/current/lib").split())
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
+from typing import Any
 
 from .control import ControlError
 
@@ -33,7 +34,7 @@ def packed(value):
     return base64.b64encode(zlib.compress(json.dumps(value).encode())).decode()
 
 
-def unpacked(text):
+def unpacked(text: str) -> Any:
     """The reverse."""
     return json.loads(zlib.decompress(base64.b64decode(text)))
 

@@ -16,8 +16,7 @@ from functools import lru_cache
 from math import sqrt
 from typing import Any
 
-from ansible_collections.mip6.vrrp_ha.plugins.module_utils.consistency_run import unpacked
-
+from ..module_utils.consistency_run import unpacked
 from .fleet import Fleet, Problem
 
 LIFETIME_S = 16  # members round lifetimes, and are not asked at the same time
@@ -90,7 +89,8 @@ class Deep:
             for parts in self._tallies(replica)[1:]:
                 for number, count, _digest, _lifetime in parts:
                     counts[number] = max(count, counts.get(number, 0))
-        total, chosen = 0, []
+        total = 0
+        chosen: list[int] = []
         for number in numbers:
             total += counts.get(number, 0)
             if chosen and total > MOST_ROWS:

@@ -14,6 +14,7 @@ from docs.generate.blocks import Block, blocks
 from plugins.plugin_utils.plan_inputs import HOST_VARIABLES, SETTINGS, read_inputs
 from plugins.plugin_utils.plan_lock import read_lock
 from plugins.plugin_utils.planner.plan import make_plan
+from tests.lab import documents
 from vrrp_ha.shell import metrics
 from vrrp_ha.shell.config import load
 
@@ -132,6 +133,23 @@ def test_parts_of_configurations_are_accepted(page: Path, block: Block, tmp_path
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_blocks_are_in_languages_that_something_looks_at(page: Path):
     assert {block.language for block in blocks(page.read_text("utf-8"))} <= LANGUAGES
+
+
+def test_blocks_that_are_run_are_commands():
+    """What a program prints is in a block with the language `text`."""
+    programs = {
+        "ansible",
+        "ansible-galaxy",
+        "ansible-inventory",
+        "ansible-playbook",
+        "git",
+        "make",
+        "python3",
+        "vrrp-ha",
+    }
+    found = [command for page in documents.pages() for command in documents.commands(page)]
+    assert [str(command) for command in found if command.text.split()[0] not in programs] == []
+    assert len(found) > 50
 
 
 def test_what_is_wrong_is_found():

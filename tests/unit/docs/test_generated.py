@@ -3,11 +3,13 @@
 """What docs/reference has from the code is what the code says now, and it has all of it."""
 
 import ast
+import re
 
 import pytest
 import yaml
 
 from docs.generate import agent, configuration, pages, playbooks, plugins, reference
+from plugins.plugin_utils.plan_inputs import HOST_VARIABLES, LINK_KEYS
 from vrrp_ha.shell.fields import Fields
 
 REMEDY = "`make docs` writes it again"
@@ -85,3 +87,11 @@ def test_markup_of_ansible_becomes_markdown():
     assert plugins.markdown(text, "modules/") == (
         "[drain](modules/drain.md) sets `state=present`, as for `sync_keys` of [agent](modules/agent.md); see [x](https://y)."
     )
+
+
+def test_the_page_about_plans_has_every_key_of_a_link_and_every_variable_of_a_host():
+    page = (pages.REFERENCE / "plan.md").read_text("utf-8")
+    _begin, link, rest = re.split(r"^### A link$|^### Pins$", page, flags=re.MULTILINE)
+    hosts = re.split(r"^### Variables of hosts$|^## ", rest, flags=re.MULTILINE)[1]
+    assert set(re.findall(r"^\| `(\w+)`", link, re.MULTILINE)) == set(LINK_KEYS)
+    assert set(re.findall(r"^\| `(\w+)`", hosts, re.MULTILINE)) == set(HOST_VARIABLES) - {"ansible_host"}

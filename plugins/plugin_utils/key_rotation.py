@@ -30,9 +30,9 @@ def virtual_has_of_step(
 ) -> list[dict[str, Any]]:
     """The fleet's virtual HAs as the host is to be told in a step.
 
-    virtual_has: as they are to be in the end. observed: of each host, those that its agent runs: a
-    run that was broken off may have left other files. keys: the names of the
-    keys that can be given out.
+    virtual_has: as they are to be in the end; those of others stay so. observed: of each host, those
+    that its agent runs, as a run that was broken off may have left other files. keys: the names of those that can be
+    given out.
     """
     if step not in STEPS:
         raise RotationError(f"{step!r} is no step of a rotation; there are: {', '.join(STEPS)}")
@@ -49,7 +49,7 @@ def _entry(
 ) -> dict[str, Any]:
     wanted = entry.get("sync_key")
     in_use = _in_use(entry, observed)
-    if step == FINISH or not wanted or set(in_use.values()) <= {wanted}:
+    if step == FINISH or host not in entry["priorities"] or not wanted or set(in_use.values()) <= {wanted}:
         return dict(entry)
     where = f"virtual_has[vrid={entry['vrid']}]"
     if missing := sorted(set(entry["priorities"]) - set(observed)):

@@ -77,9 +77,10 @@ def mobile_node(deployed: None) -> MobileNode:
 
 @pytest.fixture(scope="module")
 def mobile_nodes(mobile_node: MobileNode) -> list[MobileNode]:
-    """As many with each of the other virtual HAs, that only register."""
-    others = [MobileNode("mn2", vrid, topology.FOREIGN_2) for vrid in topology.OWNERS if vrid != mobile_node.vrid]
+    """As many with each of the other virtual HAs, one of them with a tunnel as well."""
+    others = [MobileNode("mn2", 52, topology.FOREIGN_2), MobileNode("mn3", 53, topology.FOREIGN_1)]
     for node in others:
+        node.open_tunnel()
         node.must_register(10)
         story.must_agree(node.vrid, 10)
     return [mobile_node, *others]

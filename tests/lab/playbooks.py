@@ -19,6 +19,7 @@ from tests.lab.places import CHECKOUT, RUN, LabError
 
 _RECAP = re.compile(r"^(\S+)\s+: (ok=\d+.*)$", re.MULTILINE)
 _MODULE = re.compile(r"^(?:<\S+> )?Using module file ", re.MULTILINE)
+_TASK = re.compile(r"^(?:TASK|RUNNING HANDLER) \[(.*)\] \*+$|^changed: \[(\S+?)(?: -> [^]]*)?\]", re.MULTILINE)
 _SSH = re.compile(r"^<([0-9a-f:.]+)> SSH: EXEC ", re.MULTILINE)
 
 
@@ -39,6 +40,16 @@ class Play:
     @property
     def changed(self) -> int:
         return sum(host["changed"] for host in self.recap.values())
+
+    @property
+    def changed_tasks(self) -> list[tuple[str, str]]:
+        """Every change, sorted: the task's name and the host."""
+        found, task = [], ""
+        for name, host in _TASK.findall(self.output):
+            task = name or task
+            if host:
+                found.append((task, host))
+        return sorted(found)
 
     @property
     def ssh_operations(self) -> dict[str, int]:

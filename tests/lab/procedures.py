@@ -11,8 +11,8 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from tests.lab import access, agents, fleet, story, topology
@@ -42,6 +42,10 @@ class Procedure:
     """Whether that is the case what it was to bring about."""
     changes: bool = True
     """Whether it has anything to change: others only look."""
+    takeovers: Mapping[int, int] = field(default_factory=dict)
+    """How often each virtual HA gets another Master."""
+    says: tuple[str, ...] = ()
+    """What is in its output, line breaks aside."""
     prepare: Callable[[], None] = nothing
     """Gives it something to do. Once before a run, and not before one that goes on where another was broken off."""
     undo: Callable[[], None] = nothing
@@ -169,36 +173,42 @@ PROCEDURES = {
         ("deploy", *RESTART),
         12,
         _everywhere(lambda host: "lookup 2051" in fleet.execute(host, "ip", "-6", "rule")),
+        takeovers=dict.fromkeys(topology.OWNERS, 2),
         undo=plays(("deploy",)),
     ),
     "failover": Procedure(
         ("failover", "-e", "vrid=51", "-e", "to=ha3"),
         8,
         lambda: agents.master(51) == "ha3",
+        takeovers={51: 1},
         undo=plays(("failover", "-e", "vrid=51", "-e", "to=plan")),
     ),
     "drain": Procedure(
         ("drain", "-e", "host=ha1"),
         6,
         lambda: agents.master(51) == "ha2",
+        takeovers={51: 1},
         undo=plays(("undrain", "-e", "host=ha1")),
     ),
     "undrain": Procedure(
         ("undrain", "-e", "host=ha1"),
         6,
         lambda: agents.master(51) == "ha1",
+        takeovers={51: 1},
         prepare=plays(("drain", "-e", "host=ha1")),
     ),
     "rebalance": Procedure(
         ("rebalance",),  # of mastership alone, as long as every virtual HA has as many mobile nodes
         8,
         lambda: {vrid: agents.master(vrid) for vrid in topology.OWNERS} == topology.OWNERS,
+        takeovers={52: 1, 53: 1},
         prepare=_put_into_disorder,
     ),
     "move_owner": Procedure(
         ("move_owner", *other_inventory("moved")),
         12,
         lambda: _owned_by(51, "ha2"),
+        takeovers={51: 1, 52: 1},  # who gets one gives one, that all own as many
         prepare=lambda: copy_inventory("moved", pinned("ha2")),
         undo=_move_back,
     ),
@@ -206,6 +216,7 @@ PROCEDURES = {
         ("rolling_upgrade", *RESTART),
         14,
         _everywhere(lambda host: "lookup 2051" in fleet.execute(host, "ip", "-6", "rule")),
+        takeovers=dict.fromkeys(topology.OWNERS, 2),
         undo=plays(("rolling_upgrade",)),
     ),
     "rotate_keys": Procedure(
@@ -219,6 +230,8 @@ PROCEDURES = {
         ("remove", "-e", "host=ha3"),
         8,
         lambda: not configured("ha3"),
+        takeovers={53: 1},
+        says=("Take ha3 out of the inventory", "VRID 51, VRID 52, VRID 53"),
         undo=plays(("deploy",)),
     ),
     "plan": Procedure(

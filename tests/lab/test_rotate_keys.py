@@ -148,7 +148,7 @@ def test_both_kinds_of_keys_are_changed_under_traffic_and_nobody_notices(
     assert (refused["accepted"], refused["unanswered"]) == (0, 1)
 
 
-def test_a_playbook_takes_all_steps_and_predicts_them(mobile_node: MobileNode, tmp_path: Path) -> None:
+def test_a_playbook_takes_all_steps_and_nobody_notices(mobile_node: MobileNode, tmp_path: Path) -> None:
     """From whatever key the test before has left."""
     ((sends, _unused),) = sync_keys()
     operator = Operator(tmp_path)
@@ -157,10 +157,6 @@ def test_a_playbook_takes_all_steps_and_predicts_them(mobile_node: MobileNode, t
     operator.secrets.append(operator.sync_keys[-1]["key"])
     operator.node_keys = [NEW_NODE_KEY] if sends == "next" else operator.node_keys
     before = watched()
-    operator.runs("rotate_keys", "third", [], 9, "--check", "--diff")
-    assert sync_keys() == {(sends, ())}, "the prediction changed something"
     operator.runs("rotate_keys", "third", [], 9)
     assert sync_keys() == {("third", ())}
     assert watched() == before
-    del operator.sync_keys[0]
-    operator.runs("rotate_keys", "third", [], 0, "--diff")

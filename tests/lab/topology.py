@@ -31,6 +31,7 @@ FOREIGN_ROUTERS = {FOREIGN_1: "2001:db8:21::1", FOREIGN_2: "2001:db8:22::1"}
 MN_ADDRESSES = {
     "mn1": {FOREIGN_1: "2001:db8:21::10", FOREIGN_2: "2001:db8:22::10"},
     "mn2": {FOREIGN_1: "2001:db8:21::20", FOREIGN_2: "2001:db8:22::20"},
+    "mn3": {FOREIGN_1: "2001:db8:21::30", FOREIGN_2: "2001:db8:22::30"},
 }
 HOME_ADDRESS_PREFIXES = {51: "2001:db8:1:0:51::/80", 52: "2001:db8:1:0:52::/80", 53: "2001:db8:1:0:53::/80"}
 """Home addresses by the VRID that serves them; on-link on the home link, one MN key for each range."""
@@ -134,6 +135,7 @@ NODES: tuple[Node, ...] = (
     Node("cn", 10, (Port(CORRESPONDENT, "eth1", "fe80::10", (f"{CN_ADDRESS}/64",)),), ("default via 2001:db8:9::1",)),
     _mobile_node("mn1", 10, FOREIGN_1),
     _mobile_node("mn2", 20, FOREIGN_2),
+    _mobile_node("mn3", 30, FOREIGN_1),
     *(_home_agent(name, number) for number, name in enumerate(HOME_AGENTS, 11)),
 )
 

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from array import array
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 import flow
+import flows
 
 TOOLS = Path(__file__).parent
 VHA, HOME, CARE_OF, CORRESPONDENT = "2001:db8:1::51", "2001:db8:1::1001", "2001:db8:2::77", "2001:db8:c::c"
@@ -89,6 +91,30 @@ def test_the_tunnel_carries_both_ways_while_it_is_up(link):
 
 
 @pytest.mark.root
+def test_many_flows_know_each_its_own_losses(link):
+    cn, mn = link
+    tool("tunnel.py", "up", "--netns", mn, "--device", "v1", "--home-agent", VHA, "--care-of", CARE_OF,
+         "--home-address", HOME)  # fmt: skip
+    there = {"name": "there", "from_netns": cn, "source": CORRESPONDENT, "to_netns": mn, "to": HOME, "port": 5001}
+    back = {"name": "back", "from_netns": mn, "source": HOME, "to_netns": cn, "to": CORRESPONDENT, "port": 5002}
+    process = subprocess.Popen(
+        [sys.executable, str(TOOLS / "flows.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    process.stdin.write(json.dumps([there, back]))
+    process.stdin.close()
+    process.stdin = None
+    assert process.stdout.readline() == "ready\n"
+    sh(f"ip -n {cn} route add blackhole {HOME}/128")
+    sh(f"ip -n {cn} route del blackhole {HOME}/128")
+    process.terminate()
+    output, _unused = process.communicate(timeout=20)
+    found = {figures["name"]: figures for figures in json.loads(output)}
+    assert found["back"]["lost"] == 0
+    assert found["there"]["lost"] == found["there"]["losses"][0][1] > 0
+    assert found["there"]["sent"] >= found["back"]["sent"] > found["there"]["lost"]
+
+
+@pytest.mark.root
 def test_a_home_agent_that_says_nothing_is_reported_as_unanswered(link):
     _cn, mn = link
     done = subprocess.run(
@@ -131,3 +157,10 @@ def test_silence_at_either_end_counts():
 def test_duplicates_and_reordering_are_counted_apart():
     result = flow.analyse([n * MS for n in range(4)], 4, arrivals(0, 2, 1, 1, 3))
     assert (result["received"], result["duplicates"], result["reordered"], result["lost"]) == (4, 1, 1, 0)
+
+
+def test_losses_of_many_flows_are_runs_with_the_time_of_the_first():
+    sent = array("q", [n * 1_000_000_000 for n in range(8)])
+    result = flows.figures("one", sent, array("I", [0, 1, 4, 5, 5, 7]), late=3)
+    assert (result["sent"], result["received"], result["lost"], result["duplicates"]) == (8, 5, 3, 1)
+    assert result["losses"] == [[2.0, 2], [6.0, 1]]

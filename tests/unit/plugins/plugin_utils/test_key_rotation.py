@@ -60,6 +60,11 @@ def test_in_the_end_it_is_what_was_asked_for():
 
 
 @pytest.mark.parametrize("step", STEPS)
+def test_what_a_host_takes_no_part_in_is_no_step_for_it(step):
+    assert virtual_has_of_step(step, "ha9", [WANTED], using("old", "old", "old"), KEYS) == [WANTED]
+
+
+@pytest.mark.parametrize("step", STEPS)
 def test_where_there_is_nothing_to_do_nothing_is_different(step):
     others = [dict(WANTED, accepted_sync_keys=["old"]), {"vrid": 52, "priorities": {"ha9": 255}, "insecure_sync": True}]
     assert virtual_has_of_step(step, "ha1", others, using("new", "new", "new"), []) == others

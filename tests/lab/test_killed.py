@@ -89,7 +89,13 @@ MORE = {
 }
 ALL = {name: procedure for name, procedure in {**PROCEDURES, **MORE}.items() if procedure.changes}
 NAMES = os.environ.get("VRRP_HA_NAMES", "").split(",") if "VRRP_HA_NAMES" in os.environ else list(ALL)
-CASES = [(name, way, number) for number in range(KILLS) for name in NAMES for way in WAYS]
+CASES = [
+    (name, way, number)
+    for number in range(KILLS)
+    for name in NAMES
+    for way in WAYS
+    if (name, way) != ("rebalance that hands off", "power")  # a Master just started hands nobody off for hold_time
+]
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ demo:
 
 test:
 	@tests/setup test
-	@$(PYTEST) $(TIMELESS) -n $(WORKERS) --dist loadgroup --complete -ra --durations=5; first=$$?; \
+	@$(PYTEST) $(TIMELESS) -n $(WORKERS) --complete -ra --durations=5; first=$$?; \
 		$(PYTEST) $(TIMED) --complete -ra --durations=10 || exit; \
 		[ $$first = 0 ] || { echo 'failed: see the first summary above, of $(TIMELESS)'; exit $$first; }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,6 +23,9 @@ ACCEPTABLE = "kernel:"
 
 os.environ.setdefault("VRRP_HA_LAB", "t")
 """Tests have a lab of their own, so that they leave one alone that somebody works with."""
+
+if WORKER := os.environ.get("PYTEST_XDIST_WORKER", ""):
+    os.environ["VRRP_HA_LAB"] = os.environ["VRRP_HA_LAB"][:3] + WORKER[2:]  # and so has each worker
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,6 +44,14 @@ def pytest_configure(config: pytest.Config) -> None:
         from tests.conformance.table import TABLE, named_tests
 
         config.pluginmanager.register(NamedTestsRan(config, named_tests(TABLE.read_text())))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """For -n."""
+    from tests.scheduling import Scheduling
+
+    return Scheduling(config, log)
 
 
 def without(prefix: str, text: str) -> str:

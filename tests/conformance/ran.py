@@ -3,11 +3,12 @@
 """A pytest plugin for complete runs: every test that docs/conformance.md names has to have passed.
 
 One that was not run, was skipped for whatever reason, or failed as expected shows nothing: the run has failed. Only
-tests below the paths that pytest was given are asked for.
+tests below the paths that pytest was given, and not told to ignore, are asked for.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -54,5 +55,9 @@ class NamedTestsRan:
 
     def _is_asked_for(self, name: str) -> bool:
         place = self._config.rootpath / name.split("::")[0]
-        asked = [(self._config.invocation_params.dir / a.split("::")[0]).resolve() for a in self._config.args]
-        return any(Path(path) in (place, *place.parents) for path in asked)
+        asked, ignored = map(self._resolved, (self._config.args, self._config.getoption("ignore") or []))
+        around = {place, *place.parents}
+        return not around.isdisjoint(asked) and around.isdisjoint(ignored)
+
+    def _resolved(self, paths: Iterable[str]) -> list[Path]:
+        return [(self._config.invocation_params.dir / path.split("::")[0]).resolve() for path in paths]

@@ -7,10 +7,8 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from xdist.scheduler import LoadScopeScheduling
 
 from tests.gates.collection import CONTROLLER, PLACE, copied, start
 
@@ -19,18 +17,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.gates)
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """One worker has all of these tests, since they share a copy, and has them first, since they take longest."""
-    return Scheduling(config, log)
-
-
-class Scheduling(LoadScopeScheduling):
-    """Any other test is for whichever worker has time."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        return "gates" if nodeid.startswith("tests/gates/") else nodeid
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -98,10 +98,15 @@ def test_a_wrong_name_is_missing_and_a_test_with_parameters_is_not():
 NAME = "tests/unit/test_it.py::test_it_is_done"
 
 
-def after(*reports: tuple[str, str, str], args: tuple[str, ...] = ("tests/unit", "tests/lab")) -> list[str]:
+def after(
+    *reports: tuple[str, str, str],
+    args: tuple[str, ...] = ("tests/unit", "tests/lab"),
+    ignored: list[str] | None = None,
+) -> list[str]:
     """What is found wrong after tests reported (name, when, outcome)."""
     directory = SimpleNamespace(dir=ROOT)
-    config = SimpleNamespace(rootpath=ROOT, invocation_params=directory, args=list(args))
+    options = {"ignore": ignored}
+    config = SimpleNamespace(rootpath=ROOT, invocation_params=directory, args=list(args), getoption=options.get)
     plugin = NamedTestsRan(config, {NAME: ("rfc1-2.1-a",)})
     for name, when, outcome in reports:
         xfail = {"wasxfail": "so far"} if outcome == "xfailed" else {}
@@ -138,6 +143,8 @@ def test_only_tests_of_the_paths_that_were_asked_for_have_to_run():
     assert after(args=("tests/lab",)) == []
     assert after(args=("tests/unit/test_it.py",)) != []
     assert after(args=("tests",)) != []
+    assert after(args=("tests",), ignored=["tests/unit/test_it.py"]) == []
+    assert after(args=("tests",), ignored=["tests/unit/test_another.py"]) != []
 
 
 def test_a_complete_run_without_a_named_test_has_failed(tmp_path):

@@ -28,15 +28,15 @@ FILES_THAT_MOVE = {
     "bindings": "saved for a restart every so often; how many there are, and their digest, is in the status",
     "heard.json": "what the link's routers and home agents said last, with times",
 }
-"""Files of the agent of which only owner and mode are compared."""
+"""Files that the agent writes of its own accord."""
 
 FILES = ("/etc/vrrp-ha", "/var/lib/vrrp-ha", "/etc/systemd/system/vrrp-ha.service", "/etc/sysctl.d")
 _TREES = " ".join(FILES)
-_TELLING = " ".join(["-type f", *(f"! -name {name}" for name in FILES_THAT_MOVE)])
+_TELLING = " ".join(f"! -name {name}" for name in FILES_THAT_MOVE)
 _KERNELS = "-e 's/ expires [0-9a-z]*//' -e '/^multicast .* proto kernel/d' -e 's/ dead//' -e 's/ linkdown//'"
 PARTS = {
-    "files": f"find {_TREES} {_TELLING} -exec sha256sum {{}} + -o -type l -printf '%p -> %l\\n' 2>&1 | sort",
-    "owners": f"find {_TREES} -printf '%M %u %g %p\\n' 2>&1 | sort",
+    "files": f"find {_TREES} -type f {_TELLING} -exec sha256sum {{}} + -o -type l -printf '%p -> %l\\n' 2>&1 | sort",
+    "owners": f"find {_TREES} {_TELLING} -printf '%M %u %g %p\\n' 2>&1 | sort",
     "releases": "ls /opt/vrrp-ha/releases; readlink /opt/vrrp-ha/current /usr/local/bin/vrrp-ha",
     "claim": "cat /run/vrrp-ha-procedure.json",
     "routes": f"ip -6 route show table all | sed {_KERNELS}",

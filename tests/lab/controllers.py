@@ -103,7 +103,7 @@ def _make(controller: Controller) -> None:
         f"--target={packages}", f"--requirement={controller.requirements}", timeout=300,
     )  # fmt: skip
     for script in (packages / "bin").glob("ansible*"):
-        _, text = script.read_text().split("\n", 1)
+        _first, text = script.read_text().split("\n", 1)
         (partial / "bin" / script.name).write_text(f"#!{controller.place}/bin/python\n{text}")
         (partial / "bin" / script.name).chmod(0o755)
     partial.rename(controller.place)

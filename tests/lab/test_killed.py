@@ -84,7 +84,7 @@ MORE = {
         ("rolling_upgrade",), 20, lambda: len(links()) == 1, prepare=make_release, undo=drop_release
     ),
     "rebalance that hands off": Procedure(
-        ("rebalance",), 10, lambda: CROWD.is_spread(), prepare=CROWD.arrives, undo=CROWD.leaves
+        ("rebalance",), 10, CROWD.is_spread, prepare=CROWD.arrives, undo=CROWD.leaves
     ),
 }
 ALL = {name: procedure for name, procedure in {**PROCEDURES, **MORE}.items() if procedure.changes}

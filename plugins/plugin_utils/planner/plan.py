@@ -90,15 +90,15 @@ def _plan_link(
     members = Members.of(agents)
     pinned = [None if entry.pin.owner is None else place[entry.pin.owner] for entry in virtual_has]
     owners = assign_owners(members, pinned, previous_owners, previous_orders)
-    ownerless = [entry.name for entry, owner in zip(virtual_has, owners) if owner is None]
-    if ownerless:
+    owned = [owner for owner in owners if owner is not None]
+    if len(owned) < len(owners):
+        ownerless = [entry.name for entry, owner in zip(virtual_has, owners) if owner is None]
         message = f"all its HAs are drained or leaving: nobody may own {', '.join(ownerless)}"
         return None, {}, [Problem(link.name, message, "bring one into service, or pin an owner")]
     orders = backup_orders(members, owners, previous_orders, link.backups)
 
     planned = {}
-    for entry, owner, order, priorities in zip(virtual_has, owners, orders, priorities_before):
-        assert owner is not None
+    for entry, owner, order, priorities in zip(virtual_has, owned, orders, priorities_before):
         ranked = [names[owner], *(names[backup] for backup in order)]
         mode = link.mipv6_ha_mode if entry.pin.mipv6_ha_mode is None else entry.pin.mipv6_ha_mode
         planned[entry.name] = VirtualHa(

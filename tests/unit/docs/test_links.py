@@ -35,11 +35,11 @@ def test_links_lead_to_files_and_headings_that_are_there(page):
 
 
 def test_every_page_can_be_reached_from_the_readme():
-    reached = [README]
-    for page in reached:
-        for _link, file, _anchor in inner(page):
-            if file.suffix == ".md" and file not in reached:
-                reached.append(file)
+    reached, waiting = {README}, [README]
+    while waiting:
+        found = {file for _link, file, _anchor in inner(waiting.pop()) if file.suffix == ".md"} - reached
+        reached |= found
+        waiting += found
     unreachable = {page for page in ROOT.glob("docs/**/*.md") if page not in reached}
     assert unreachable == set()
 

@@ -105,5 +105,7 @@ def _vha_address(agent: Agent, vrid: int) -> Address:
 
 
 def valid_parts(value: object) -> TypeGuard[list[int]]:
-    """A list of numbers of parts."""
-    return isinstance(value, list) and all(type(number) is int and 0 <= number < PARTS for number in value)
+    """A list of numbers of parts. JSON's true is none, though Python takes it for 1."""
+    return isinstance(value, list) and all(
+        isinstance(number, int) and not isinstance(number, bool) and 0 <= number < PARTS for number in value
+    )

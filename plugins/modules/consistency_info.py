@@ -46,6 +46,11 @@ options:
       - Name so many differences between kernel and cache of each virtual HA at most.
     type: int
     default: 20
+  timeout:
+    description:
+      - Seconds to wait for each answer of the agent, which looks at everything in between its other work.
+    type: float
+    default: 120
 extends_documentation_fragment:
   - mip6.vrrp_ha.attributes.info
   - mip6.vrrp_ha.attributes.action_group
@@ -118,11 +123,11 @@ def main():
             LOCATIONS,
             virtual_has=dict(type="list", elements="dict", options=wanted, required=True),
             limit=dict(type="int", default=20),
+            timeout=dict(type="float", default=120.0),
         ),
         supports_check_mode=True,
     )
-    # The agent looks at everything in between its other work, and answers at the end.
-    run(module, ControlClient(module.params["control_socket"], timeout=120.0))
+    run(module, ControlClient(module.params["control_socket"], module.params["timeout"]))
 
 
 if __name__ == "__main__":

@@ -190,6 +190,7 @@ OBSERVED = {"virtual_has": "{{ vrrp_ha_virtual_has }}", "observed": {"ha1": "{{ 
 QUERIES: dict[str, Options] = {
     "agent_info": {},
     "binding_info": {"vrid": 51},
+    "consistency_info": {"virtual_has": [{"vrid": 51}]},
     "plan_check": {},
     "verify": OBSERVED | {"report": "{{ playbook_dir }}/verify"},
     "report": OBSERVED | {"report": "{{ playbook_dir }}/report"},
@@ -198,6 +199,7 @@ NOBODY = {"control_socket": "/run/vrrp-ha/nobody.sock", "config_file": "/etc/vrr
 NEEDED: dict[str, Options] = {
     "agent": FLEET,
     "binding_info": {"vrid": 51},
+    "consistency_info": {"virtual_has": [{"vrid": 51}]},
     "handoff": {"vrid": 51, "count": 1},
     "mastership": {"vrids": [51]},
     "recovery": {"vrid": 51, "home_addresses": ["::/0"]},

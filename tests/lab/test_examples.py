@@ -25,7 +25,7 @@ DEPLOY = {
     "name": "the lab's virtual HAs",
     "mip6.vrrp_ha.agent": {"virtual_has": "{{ vrrp_ha_virtual_has }}", "sync_keys": "{{ vrrp_ha_sync_keys }}"},
 }
-OF_ALL = ("agent_info", "verify", "plan", "plan_check", "report", "mastership")
+OF_ALL = ("agent_info", "consistency_info", "verify", "plan", "plan_check", "report", "mastership")
 OF_ONE = ("binding_info", "handoff", "procedure", "recovery", "virtual_ha", "drain")
 
 

@@ -108,7 +108,7 @@ def main() -> int:
     )
     parser.add_argument("--no-alternate", action="store_true", help="leave the Alternate Care-of Address option out")
     parser.add_argument("--lifetime", type=int, default=600, help="seconds, a multiple of 4")
-    parser.add_argument("--sequence", type=int, default=int(time.time() * 4))
+    parser.add_argument("--sequence", type=int, default=int(time.time() * 16))
     parser.add_argument("--timeout", type=float, default=2.0, help="seconds")
     parser.add_argument("--until", choices=["ack", "switch", "any"], default="ack")
     args = parser.parse_args()

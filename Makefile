@@ -12,7 +12,7 @@ PYTEST := $(VENV)/bin/python -m pytest
 # What needs no particular time runs at once: the gates, which wait for programs of their own most of the time, and labs
 # in which nothing is measured, one for each worker. Then what does, alone: whole machines last.
 UNHURRIED := $(addprefix tests/lab/test_,collection.py controllers.py documented_commands.py examples.py \
-	killed.py lab.py modules.py refusals.py verify.py)
+	lab.py modules.py refusals.py verify.py)
 TIMELESS := tests/gates tests/unit tests/sim $(UNHURRIED)
 WORKERS := $(shell echo $$(($$(nproc) + 1)))
 TIMED := $(wildcard tests/kernel tests/interop tests/lab)

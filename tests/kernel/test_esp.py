@@ -65,6 +65,7 @@ def test_away_through_a_failover_and_back_at_home(members, link, mobile_node, as
     until(mobile_node.receives_tunnelled)
 
     a.kill()
+    a.cleanup()  # as systemd does: a dead agent's kernel would go on answering for the address
     b.becomes("master")
     (answer,) = signal(link, association, "--care-of", CARE_OF)
     assert (answer["status"], answer["from"], answer["protected"]) == (0, VHA, True)

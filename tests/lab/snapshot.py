@@ -32,7 +32,7 @@ FILES_THAT_MOVE = {
 
 FILES = ("/etc/vrrp-ha", "/var/lib/vrrp-ha", "/etc/systemd/system/vrrp-ha.service", "/etc/sysctl.d")
 _TREES = " ".join(FILES)
-_TELLING = " ".join(f"! -name {name}" for name in FILES_THAT_MOVE)
+_TELLING = " ".join(f"! -name {name} ! -name .{name}.new" for name in FILES_THAT_MOVE)
 _KERNELS = "-e 's/ expires [0-9a-z]*//' -e '/^multicast .* proto kernel/d' -e 's/ dead//' -e 's/ linkdown//'"
 PARTS = {
     "files": f"find {_TREES} -type f {_TELLING} -exec sha256sum {{}} + -o -type l -printf '%p -> %l\\n' 2>&1 | sort",
